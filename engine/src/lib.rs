@@ -1,0 +1,17 @@
+//! Pelton: a thread-per-core stream-processing engine. See the README for what it does today.
+//!
+//! The modules stand in the order in which a record walks through them.
+
+pub mod clock;
+pub mod io;
+pub mod record;
+
+pub mod chain;
+pub mod decode;
+pub mod job;
+pub mod ring;
+pub mod route;
+pub mod shard;
+pub mod sink;
+pub mod source;
+pub mod state;

@@ -1,0 +1,77 @@
+//! Items flow between operators; records are the items that can also be stored and sent.
+
+use super::{
+    EventTime, FieldError, FieldSource, FrameWriter, Key, PayloadFull, RowKind, RowWriter, Schema,
+};
+
+/// Anything that a chain passes from operator to operator: a record, a change of a changelog, or
+/// a record paired with what an operator computed for it.
+pub trait Item: 'static {
+    /// The item as closures see it.
+    type View<'a>: Copy;
+}
+
+/// A plain struct under `#[pelton::record]`, which implements all of this.
+pub trait Record: Item + Sized + Send + Sync {
+    /// The rkyv form, as it lies in frames and in state.
+    type Archived: rkyv::Portable;
+
+    /// Names, types and fingerprint.
+    const SCHEMA: Schema;
+
+    /// The view of an owned record.
+    fn view(&self) -> Self::View<'_>;
+    /// The view of an archived record.
+    fn view_archived(archived: &Self::Archived) -> Self::View<'_>;
+    /// The owned record. Allocates for text.
+    fn to_record(view: Self::View<'_>) -> Self;
+    /// The `#[event_time]` field, where there is one.
+    fn event_time(view: Self::View<'_>) -> Option<EventTime>;
+    /// An upper bound of what [`Record::encode`] writes.
+    fn payload_bytes_max(view: Self::View<'_>) -> usize;
+    /// Writes the rkyv bytes, the root last.
+    ///
+    /// # Errors
+    /// [`PayloadFull`] where the writer's buffer has less room than `payload_bytes_max`.
+    fn encode(view: Self::View<'_>, writer: &mut FrameWriter<'_>) -> Result<(), PayloadFull>;
+    /// Reads a record from text fields, in the schema's order.
+    ///
+    /// # Errors
+    /// The first field that is missing or does not parse.
+    fn decode<'a, S: FieldSource<'a>>(source: &S) -> Result<Self::View<'a>, FieldError>;
+    /// Writes the fields by name, in the schema's order.
+    fn write_row<W: RowWriter>(view: Self::View<'_>, writer: &mut W);
+}
+
+/// The view of a record.
+pub trait View<'a>: Copy {
+    /// The record that it is a view of.
+    type Record: Item<View<'a> = Self>;
+}
+
+/// One change of a keyed table: the item of a `Changelog<K, V>`.
+#[derive(Debug)]
+pub struct Change<K, V>(std::marker::PhantomData<fn() -> (K, V)>);
+
+/// A change as closures see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeView<K, V> {
+    /// Insert, update or delete.
+    pub kind: RowKind,
+    /// The row's key.
+    pub key: K,
+    /// The row's value: the new one, except in `UpdateBefore` and `Delete`.
+    pub value: V,
+}
+
+impl<K: Key, V: Copy + 'static> Item for Change<K, V> {
+    type View<'a> = ChangeView<K::View<'a>, V>;
+}
+
+/// An item with what an operator computed for it.
+#[derive(Debug)]
+pub struct Paired<I, T>(std::marker::PhantomData<fn() -> (I, T)>);
+
+impl<I: Item, T: Copy + 'static> Item for Paired<I, T> {
+    type View<'a> = (I::View<'a>, T);
+}

@@ -1,0 +1,1 @@
+//! Step: see ARCHITECTURE.md.
