@@ -1,1 +1,27 @@
-//! Step: see ARCHITECTURE.md.
+//! Step 6, chain: the operators between two exchanges, fused into one loop body.
+//!
+//! Takes a `Frame` and its key's state; hands on state writes and emitted items, which a terminal
+//! turns into frames for the next exchange, or into a sink's bytes.
+//!
+//! A stage's body is `operator -> chain -> terminal`: at most one stateful [`KeyedOperator`], then
+//! stateless operators ([`Chain`]), then a terminal ([`Push`]). All three are generics, so the
+//! compiler sees one loop: no dynamic call, no allocation, no encode between them.
+//!
+//! Invariants
+//! 1. *Refused means repeated.* A terminal that has no room refuses the item and everything after
+//!    it ([`Flow::Blocked`]); the body later runs the same input again, and the terminal skips as
+//!    many items as it had accepted. So stateless closures must be pure, and no item is lost,
+//!    doubled, or kept in an unbounded buffer: a `flat_map` of a million rows resumes where it
+//!    stopped.
+//! 2. *State changes once.* A stateful operator changes state in [`KeyedOperator::apply`], which
+//!    runs once an input; what it emits is a pure function of the `Emission` that it returned.
+//! 3. *A watermark passes only when nothing is due.* The body drains what is due first.
+//!
+//! Why a repeat with a cursor and not an outbox of encoded frames: the input still lies in the ring,
+//! so nothing is copied, and the common case (room for everything) pays one comparison an item.
+
+mod operator;
+mod push;
+
+pub use operator::{Due, KeyedOperator};
+pub use push::{Flow, Push};

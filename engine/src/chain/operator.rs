@@ -1,0 +1,63 @@
+//! The seam of stateful operators: what stands first in a keyed stage.
+
+use super::super::record::{EventTime, FrameHeader, Item, Key, Record};
+use crate::state::Store;
+
+/// Up to where an operator may emit what waits for time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Everything at or before this watermark is due.
+    pub watermark: EventTime,
+    /// The input has ended: what waits for the end is due too.
+    pub ended: bool,
+}
+
+/// An operator with keyed state. One instance a shard; it owns no state that can't be rebuilt
+/// from the store.
+///
+/// For each input the body calls `apply`, pushes `output` of the emission (again, while it is
+/// refused), and then drains what is due: `while advance { push(due); done }`.
+pub trait KeyedOperator: Send + 'static {
+    /// The key.
+    type Key: Key;
+    /// The record that arrives.
+    type In: Record;
+    /// The item that leaves.
+    type Out: Item;
+    /// What `apply` hands to `output`: a value of its own, so that it survives a refusal.
+    type Emission: Copy + Send;
+
+    /// Whether [`KeyedOperator::advance`] may ever answer `true`.
+    const HAS_DUE: bool = false;
+
+    /// Changes the key's state for one record; runs exactly once a record.
+    fn apply(
+        &mut self,
+        state: &mut Store,
+        header: &FrameHeader,
+        key: <Self::Key as Key>::View<'_>,
+        view: <Self::In as Item>::View<'_>,
+    ) -> Option<Self::Emission>;
+
+    /// The item for an emission; pure, may run several times.
+    fn output<'a>(
+        &self,
+        emission: Self::Emission,
+        key: <Self::Key as Key>::View<'a>,
+        view: <Self::In as Item>::View<'a>,
+    ) -> <Self::Out as Item>::View<'a>;
+
+    /// Makes the next due item ready, where there is one. Asked again before `done`, it answers
+    /// the same and changes nothing.
+    fn advance(&mut self, _state: &mut Store, _due: Due) -> bool {
+        false
+    }
+
+    /// The item that `advance` made ready; pure. Called only after `advance` answered `true`.
+    fn due<'s>(&'s self, _state: &'s Store) -> (FrameHeader, <Self::Out as Item>::View<'s>) {
+        unreachable!("an operator without due items is never asked for one")
+    }
+
+    /// The item that was ready has been taken; its timer or pane may go.
+    fn done(&mut self, _state: &mut Store) {}
+}
