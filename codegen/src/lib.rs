@@ -1,1 +1,81 @@
-//! The proc macros of Pelton.
+//! The proc macros of Pelton: `#[pelton::record]` and `#[pelton::job]`.
+//!
+//! Takes the user's items; hands on thin code over the engine's traits.
+//!
+//! Invariants
+//! 1. What is emitted holds no `unsafe` of its own and can be printed and read.
+//! 2. An error points at the user's own token and says what to write instead.
+//! 3. The macros know the engine by path only (`::pelton::..`), so neither needs the other to be
+//!    built before its tests run.
+//!
+//! Why macros at all: a view borrows from where its record lies, and Rust can't yet infer that a
+//! closure's result borrows from its argument. The macros write down the lifetimes that a person
+//! would have to write by hand. Reflection at run time was refused: it would put a dynamic call
+//! between the operators of a chain.
+
+use proc_macro::TokenStream;
+
+mod job;
+mod record;
+
+/// Makes a plain struct with named fields a record: something that can be read from text, sent
+/// between shards and kept in state.
+///
+/// ```text
+/// #[pelton::record]
+/// pub struct Click {
+///     #[event_time]
+///     pub time: EventTime,
+///     pub user: String,
+///     pub page: Option<String>,
+///     pub count: u32,
+/// }
+/// ```
+///
+/// The struct stays as it is written. It gains `Debug`, `Clone` and `PartialEq` (where it does
+/// not derive them itself, *below* this attribute), rkyv's `Archive`, `Serialize` and
+/// `Deserialize`, and a *view*, which is what closures see:
+///
+/// ```text
+/// pub struct ClickView<'a> { pub time: EventTime, pub user: &'a str, pub page: Option<&'a str>, pub count: u32 }
+/// ```
+///
+/// A view is `Copy`, has the fields' visibilities and serialises to the same bytes as the struct.
+/// A record without text borrows nothing, so its view has no lifetime: `struct TickView { .. }`.
+/// Either way `<Click as Item>::View<'a>` names it.
+///
+/// Fields are `bool`, `i8` to `i64`, `u8` to `u64`, `f32`, `f64`, `String`, `EventTime`,
+/// `Decimal`, and `Option` of those; types are known by their last path segment, so an alias is
+/// refused. At most one field, of type `EventTime`, is marked `#[event_time]`.
+#[proc_macro_attribute]
+pub fn record(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    record::expand(arguments.into(), item.into()).into()
+}
+
+/// Makes a function from streams to streams a job.
+///
+/// ```text
+/// #[pelton::job]
+/// fn clicks_per_user(clicks: Stream<Click>) -> Changelog<String, u64> {
+///     clicks.filter(|c| c.page != "about_us").key_by(|c| c.user).count()
+/// }
+/// ```
+///
+/// What it changes, and nothing else:
+///
+/// - The closures of `map`, `filter_map`, `flat_map` and `key_by` on a stream hand their result
+///   to a second parameter instead of returning it, and capture by value (`move`), so a setting
+///   that two of them use must be `Copy` or cloned. `return` and `?` are refused in them. A
+///   closure that already has two parameters is left alone.
+/// - `Stream<X>` and `Changelog<K, V>` in the return type gain their chain parameter.
+/// - A `Stream<X>` parameter may be used several times: it branches at the source. A stream that
+///   was derived from it may be used once.
+/// - Every stateful operator gets a stable name: the name of its `let`, or the function's for
+///   the last expression; one in the middle of a chain gets its own name after it. What the user
+///   wrote with `.named("..")` stays.
+///
+/// Parameters that are not streams, such as settings, stay as they are.
+#[proc_macro_attribute]
+pub fn job(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    job::expand(arguments.into(), item.into()).into()
+}

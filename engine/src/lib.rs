@@ -2,6 +2,13 @@
 //!
 //! The modules stand in the order in which a record walks through them.
 
+// So that the macros' `::pelton` paths also hold inside this crate.
+extern crate self as pelton;
+
+pub use pelton_codegen::{job, record};
+#[doc(hidden)]
+pub use rkyv;
+
 pub mod clock;
 pub mod io;
 pub mod record;

@@ -5,6 +5,7 @@ use std::ops::{Add, Sub};
 
 /// A moment of event time, in microseconds UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct EventTime(pub i64);
 
 /// A distance in event time, in microseconds.
