@@ -4,8 +4,8 @@
 //! turns into frames for the next exchange, or into a sink's bytes.
 //!
 //! A stage's body is `operator -> chain -> terminal`: at most one stateful [`KeyedOperator`], then
-//! stateless operators ([`Chain`]), then a terminal ([`Push`]). All three are generics, so the
-//! compiler sees one loop: no dynamic call, no allocation, no encode between them.
+//! stateless operators, then a terminal ([`Push`]). All three are generics, so the compiler sees
+//! one loop: no dynamic call, no allocation, no encode between them.
 //!
 //! Invariants
 //! 1. *Refused means repeated.* A terminal that has no room refuses the item and everything after
@@ -20,8 +20,23 @@
 //! Why a repeat with a cursor and not an outbox of encoded frames: the input still lies in the ring,
 //! so nothing is copied, and the common case (room for everything) pays one comparison an item.
 
+mod blueprint;
+mod exchange;
+mod fanout;
 mod operator;
+pub mod operators;
+mod out;
+mod output;
 mod push;
+mod stateless;
 
+pub use blueprint::{Blueprint, ExchangeId, Wiring};
+pub use exchange::{ByKey, ByPosition, Exchange, ExchangeBlueprint, Route};
+pub(crate) use fanout::{BranchBlueprint, Fanout, ForkBlueprint};
 pub use operator::{Due, KeyedOperator};
-pub use push::{Flow, Push};
+pub use out::{KeyFn, KeyOut, Out, OutEach};
+pub(crate) use output::{OutputBlueprint, OutputMeters};
+pub use push::{Flow, Push, Terminal, TerminalError};
+pub use stateless::{Filter, FlatMap, Map, Operator};
+
+pub use crate::job::Chain;

@@ -1,8 +1,8 @@
 //! The seam between fused operators: each pushes items into the next.
 
-use crate::record::{FrameHeader, Item};
+use crate::record::{Frame, FrameHeader, Item, Marker, Record};
 
-/// Whether an item was taken.
+/// Whether an item or a marker was taken.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
@@ -21,8 +21,53 @@ impl Flow {
     }
 }
 
+/// What a terminal does beside taking items; operators hand these calls on to it.
+pub trait Terminal: Send {
+    /// One input begins; `repeated` when it was refused before, so that the terminal skips what
+    /// it had accepted of it.
+    fn begin(&mut self, repeated: bool);
+    /// Takes a marker, after every item pushed before it. Never refused: a terminal without room
+    /// keeps it, and refuses items that must come after it.
+    fn marker(&mut self, marker: Marker);
+    /// A turn ends: what was accepted becomes visible. Answers whether anything moved.
+    fn end_turn(&mut self) -> Result<bool, TerminalError>;
+    /// Whether every marker has left, the end among them.
+    fn is_drained(&self) -> bool;
+}
+
 /// Takes items: the next operator of a chain, or the terminal of a stage.
-pub trait Push<I: Item> {
+pub trait Push<I: Item>: Terminal {
     /// Takes one item, or refuses it (invariant 1 of this folder).
     fn push(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow;
+
+    /// Takes one frame as it lies; a terminal that writes frames copies the bytes.
+    #[inline(always)]
+    fn push_frame(&mut self, frame: Frame<'_>) -> Flow
+    where
+        I: Record,
+    {
+        self.push(&frame.header(), frame.view::<I>())
+    }
+}
+
+/// Why a terminal can't go on; it ends the job.
+#[derive(Debug, thiserror::Error)]
+pub enum TerminalError {
+    /// The sink failed.
+    #[error(transparent)]
+    Sink(#[from] crate::sink::SinkError),
+    /// The consuming shard is gone.
+    #[error("shard {shard} stopped taking records")]
+    RingClosed {
+        /// The shard that is gone.
+        shard: u16,
+    },
+}
+
+/// Keeps a marker that has no room yet. Adjacent watermarks merge, so few ever wait.
+pub(super) fn keep_marker(waiting: &mut Vec<Marker>, marker: Marker) {
+    match (waiting.last_mut(), marker) {
+        (Some(last @ Marker::Watermark { .. }), Marker::Watermark { .. }) => *last = marker,
+        _ => waiting.push(marker),
+    }
 }

@@ -1,1 +1,81 @@
-//! Step: see ARCHITECTURE.md.
+//! Jobs: what the user writes, the plan that it becomes, and the engine that runs it.
+//!
+//! Takes a function over streams; hands on shards to a driver. This is the only place that knows
+//! the plan; the shards are handed their stages.
+//!
+//! A job is built by calling it: sources make streams, operators extend them, outputs end them and
+//! register what was built. Nothing runs before [`Engine::start`].
+
+mod chain;
+mod driver;
+mod engine;
+mod error;
+mod graph;
+mod input;
+mod keyed;
+pub mod limits;
+mod running;
+mod settings;
+mod stream;
+
+pub use chain::{Chain, Operated, OperatorBlueprint, Root, Then};
+pub use engine::{Engine, OpenContext};
+pub use error::JobError;
+pub use graph::{Graph, Level};
+pub use input::{Files, Source, SourceOptions, Splits};
+pub use keyed::Keyed;
+pub use running::{JobReport, Latencies, JobSnapshot, RunningJob};
+pub use settings::{Driver, Settings, core_count};
+pub use stream::{Changelog, Stream};
+
+use crate::record::Record;
+use crate::source::{PushInput, VecSplit, push_source};
+
+/// A job that is being built.
+#[derive(Debug, Default)]
+pub struct Job {
+    graph: Graph,
+}
+
+impl Job {
+    /// An empty job.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads records from `source`.
+    pub fn source<R, S>(&self, source: S, options: SourceOptions<R>) -> Stream<R>
+    where
+        R: Record,
+        S: Source<R>,
+    {
+        input::register(&self.graph, source, options)
+    }
+
+    /// Takes records that the embedding program pushes. Up to `capacity` of them wait for the
+    /// job; then a push waits.
+    pub fn push<R: Record>(&self, capacity: usize) -> (Stream<R>, PushInput<R>) {
+        let (input, split) = push_source("push", capacity);
+        let closer = std::sync::Mutex::new(Some(input.clone()));
+        self.graph.add_push_closer(move || {
+            let mut input = closer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let Some(input) = input.take() {
+                input.close();
+            }
+        });
+        let source = input::Pushed::new(split);
+        (self.source(source, SourceOptions::default()), input)
+    }
+
+    /// Reads records from memory.
+    pub fn records<R: Record>(&self, records: Vec<R>) -> Stream<R> {
+        let splits = Splits::new(vec![VecSplit::new("records", records)]);
+        self.source(splits, SourceOptions::default())
+    }
+
+    pub(crate) fn into_plan(self) -> graph::Plan {
+        // Streams that were never ended hold the graph too; what they began is not in the plan.
+        std::mem::take(&mut self.graph.0.borrow_mut())
+    }
+}

@@ -11,18 +11,19 @@
 //! Byte layout of the header, little endian, widths in bytes:
 //!
 //! ```text
-//! 0        4        8        16          24        32     36       40       48
-//! | frame  |payload | key    | event     | seq-    |split | kind   |arrival | payload ...
-//! | bytes 4|bytes 4 | hash 8 | time 8    | uence 8 |  4   | 1, 0 1,| ns 8   |
-//! |        |        | (slot: |           |         |      | ordinal|        |
-//! |        |        | top 12)|           |         |      | 2      |        |
+//! 0         4        5          6      8          16           24         32       36          40           48
+//! | frame   | kind 1 | payload  | zero | key hash | event time | sequence | split  | ordinal   | arrival    | payload ...
+//! | bytes 4 |        | padding 1|   2  |    8     |     8      |    8     |   4    |    4      | ns 8       |
 //! ```
+//!
+//! The key's slot is the top 12 bits of its hash. Kinds from [`MARKER_KIND_MIN`] up are markers:
+//! a watermark (its time is the event time), a barrier (its epoch is the sequence), the end.
 //!
 //! Why the key's hash and not only its slot: the consuming shard probes its table with it, so a
 //! key is hashed once on its whole way; the slot is its top 12 bits.
 
 use rkyv::Portable;
-use rkyv::ser::Serializer;
+use rkyv::ser::{Positional, Serializer};
 use rkyv::ser::writer::Buffer;
 
 use super::{EventTime, Fixed, KeyHash, Record};
@@ -75,13 +76,54 @@ pub struct IngressPosition {
     pub sequence: u64,
 }
 
+/// Kinds of row end below this byte; kinds of marker start here.
+pub const MARKER_KIND_MIN: u8 = 16;
+
+/// What stands between frames in a ring and is no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// No record at or before this time follows. `idle`: the sender has nothing to say about
+    /// time until it sends another one.
+    Watermark {
+        /// The time.
+        time: EventTime,
+        /// Whether the sender counts for the minimum at all.
+        idle: bool,
+    },
+    /// Everything before it belongs to this epoch.
+    Barrier(u64),
+    /// Nothing follows.
+    End,
+}
+
+impl Marker {
+    /// Writes the marker's frame: a header without payload.
+    pub fn write(self, frame: &mut [u8]) {
+        let mut header = FrameHeader::default();
+        let kind = match self {
+            Self::Watermark { time, idle } => {
+                header.event_time = time;
+                header.ordinal = u32::from(idle);
+                MARKER_KIND_MIN
+            }
+            Self::Barrier(epoch) => {
+                header.position.sequence = epoch;
+                MARKER_KIND_MIN + 1
+            }
+            Self::End => MARKER_KIND_MIN + 2,
+        };
+        header.write(0, frame);
+        frame[4] = kind;
+    }
+}
+
 /// What the engine knows of a record without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FrameHeader {
     /// Insert, update or delete.
     pub kind: RowKind,
     /// Numbers what one input record made of itself in one stage, from 0.
-    pub ordinal: u16,
+    pub ordinal: u32,
     /// The hash of the key by which the frame was routed; 0 before the first `key_by`.
     pub key_hash: KeyHash,
     /// When it happened.
@@ -99,15 +141,18 @@ impl FrameHeader {
         let header: &mut [u8; FRAME_HEADER_BYTES] = frame
             .first_chunk_mut()
             .expect("a claim has room for the header it was made for");
-        bytes_as_u32(frame_bytes(payload_bytes)).write(&mut header[0..]);
-        bytes_as_u32(payload_bytes).write(&mut header[4..]);
+        let frame_bytes = frame_bytes(payload_bytes);
+        bytes_as_u32(frame_bytes).write(&mut header[0..]);
+        header[4] = self.kind as u8;
+        #[expect(clippy::cast_possible_truncation, reason = "the padding is below 8")]
+        let padding_bytes = (frame_bytes - FRAME_HEADER_BYTES - payload_bytes) as u8;
+        header[5] = padding_bytes;
+        0_u16.write(&mut header[6..]);
         self.key_hash.0.write(&mut header[8..]);
         self.event_time.write(&mut header[16..]);
         self.position.sequence.write(&mut header[24..]);
         self.position.split.write(&mut header[32..]);
-        (self.kind as u8).write(&mut header[36..]);
-        0_u8.write(&mut header[37..]);
-        self.ordinal.write(&mut header[38..]);
+        self.ordinal.write(&mut header[36..]);
         self.arrival_ns.write(&mut header[40..]);
     }
 
@@ -125,8 +170,8 @@ impl FrameHeader {
                 sequence: u64::read(&header[24..]),
                 split: u32::read(&header[32..]),
             },
-            kind: RowKind::from_byte(header[36]),
-            ordinal: u16::read(&header[38..]),
+            kind: RowKind::from_byte(header[4]),
+            ordinal: u32::read(&header[36..]),
             arrival_ns: u64::read(&header[40..]),
         }
     }
@@ -160,6 +205,26 @@ impl<'a> Frame<'a> {
         u32::read(self.0) as usize
     }
 
+    /// The marker that this frame is, if it is one.
+    #[inline(always)]
+    #[must_use]
+    pub fn marker(self) -> Option<Marker> {
+        if self.0[4] < MARKER_KIND_MIN { None } else { Some(self.read_marker()) }
+    }
+
+    #[cold]
+    fn read_marker(self) -> Marker {
+        match self.0[4] - MARKER_KIND_MIN {
+            0 => Marker::Watermark {
+                time: EventTime::read(&self.0[16..]),
+                idle: u32::read(&self.0[36..]) != 0,
+            },
+            1 => Marker::Barrier(u64::read(&self.0[24..])),
+            2 => Marker::End,
+            other => panic!("a frame's marker byte is {other}: the frame was overwritten"),
+        }
+    }
+
     /// The header.
     #[inline(always)]
     #[must_use]
@@ -167,12 +232,26 @@ impl<'a> Frame<'a> {
         FrameHeader::read(self.0)
     }
 
+    /// Where the record entered.
+    #[inline(always)]
+    #[must_use]
+    pub fn position(self) -> IngressPosition {
+        IngressPosition { sequence: u64::read(&self.0[24..]), split: u32::read(&self.0[32..]) }
+    }
+
+    /// The hash by which the frame was routed.
+    #[inline(always)]
+    #[must_use]
+    pub fn key_hash(self) -> KeyHash {
+        KeyHash(u64::read(&self.0[8..]))
+    }
+
     /// The record's rkyv bytes.
     #[inline(always)]
     #[must_use]
     pub fn payload(self) -> &'a [u8] {
-        let payload_bytes = u32::read(&self.0[4..]) as usize;
-        &self.0[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + payload_bytes]
+        let payload_end = self.frame_bytes() - usize::from(self.0[5]);
+        &self.0[FRAME_HEADER_BYTES..payload_end]
     }
 
     /// The whole frame, header and payload with its padding.
@@ -227,6 +306,18 @@ pub struct PayloadFull;
 /// Writes one payload; what [`Record::encode`] serialises into. Never allocates.
 pub type FrameWriter<'b> = Serializer<Buffer<'b>, (), ()>;
 
+/// Writes a whole frame to the start of `frame`, which has room for [`frame_bytes`] of
+/// `payload_bytes_max`; answers how many bytes it took.
+#[inline(always)]
+pub fn write_frame<R: Record>(header: &FrameHeader, view: R::View<'_>, frame: &mut [u8]) -> usize {
+    let mut writer = Serializer::new(Buffer::from(&mut frame[FRAME_HEADER_BYTES..]), (), ());
+    let encoded = R::encode(view, &mut writer);
+    assert!(encoded.is_ok(), "a record is never longer than its payload_bytes_max");
+    let payload_bytes = writer.pos();
+    header.write(payload_bytes, frame);
+    frame_bytes(payload_bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,7 +326,7 @@ mod tests {
     fn a_header_reads_back_and_matches_the_picture() {
         let header = FrameHeader {
             kind: RowKind::Delete,
-            ordinal: 0x0102,
+            ordinal: 0x0403_0201,
             key_hash: KeyHash(0x0807_0605_0403_0201),
             event_time: EventTime(-2),
             position: IngressPosition {
@@ -247,12 +338,26 @@ mod tests {
         let mut bytes = [0; FRAME_HEADER_BYTES];
         header.write(5, &mut bytes);
         let mut by_hand = Vec::new();
-        by_hand.extend_from_slice(&[56, 0, 0, 0, 5, 0, 0, 0]);
+        by_hand.extend_from_slice(&[56, 0, 0, 0, 3, 3, 0, 0]);
         by_hand.extend_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
         by_hand.extend_from_slice(&[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
-        by_hand.extend_from_slice(&[10, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 3, 0, 2, 1]);
+        by_hand.extend_from_slice(&[10, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 2, 3, 4]);
         by_hand.extend_from_slice(&[11, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(bytes.as_slice(), by_hand.as_slice());
         assert_eq!(FrameHeader::read(&bytes), header);
+    }
+
+    #[test]
+    fn markers_read_back() {
+        let mut bytes = rkyv::util::AlignedVec::<8>::new();
+        bytes.resize(FRAME_HEADER_BYTES, 0);
+        for marker in [
+            Marker::Watermark { time: EventTime(-7), idle: true },
+            Marker::Barrier(3),
+            Marker::End,
+        ] {
+            marker.write(&mut bytes);
+            assert_eq!(Frame::new(&bytes).marker(), Some(marker));
+        }
     }
 }

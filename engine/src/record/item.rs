@@ -75,3 +75,32 @@ pub struct Paired<I, T>(std::marker::PhantomData<fn() -> (I, T)>);
 impl<I: Item, T: Copy + 'static> Item for Paired<I, T> {
     type View<'a> = (I::View<'a>, T);
 }
+
+/// What a closure emitted: nothing yet, a view that borrows, or a record of its own.
+pub enum Emitted<'a, R: Record> {
+    /// Nothing.
+    Nothing,
+    /// A view of what lies elsewhere.
+    View(R::View<'a>),
+    /// An owned record, as text that was made in the closure needs.
+    Owned(R),
+}
+
+/// What a closure may emit: any view, and (through `#[pelton::record]`) any owned record.
+pub trait Emit<'a> {
+    /// The record type.
+    type Record: Record;
+    /// Wraps it.
+    fn into_emitted(self) -> Emitted<'a, Self::Record>;
+}
+
+impl<'a, V: View<'a>> Emit<'a> for V
+where
+    V::Record: Record,
+{
+    type Record = V::Record;
+    #[inline(always)]
+    fn into_emitted(self) -> Emitted<'a, V::Record> {
+        Emitted::View(self)
+    }
+}

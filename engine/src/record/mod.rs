@@ -34,11 +34,11 @@ pub use decimal::Decimal;
 pub use field::{Field, FieldError, FieldReason, FieldSource, FieldText, RowWriter};
 pub use fixed::Fixed;
 pub use frame::{
-    FRAME_ALIGN, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameWriter, IngressPosition, PayloadFull,
-    RowKind, frame_bytes,
+    FRAME_ALIGN, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameWriter, IngressPosition, MARKER_KIND_MIN, Marker, PayloadFull,
+    RowKind, frame_bytes, write_frame,
 };
 pub use hash::{KeyHash, SLOT_COUNT, Slot};
-pub use item::{Change, ChangeView, Item, Paired, Record, View};
+pub use item::{Change, ChangeView, Emit, Emitted, Item, Paired, Record, View};
 pub use key::{Key, KeyBytes, KeyView};
 pub use schema::{FieldSchema, FieldType, Schema};
 pub use time::{EventTime, TimeSpan};

@@ -1,0 +1,150 @@
+//! Stateless operators: filter, map, filter_map and flat_map.
+//!
+//! Each is a struct around the next; nested, they are the loop body. `*Blueprint` is the same
+//! nest before a shard has its own copy of it.
+
+use std::marker::PhantomData;
+
+use crate::record::{Emitted, FrameHeader, Item, Marker, Record};
+
+use super::blueprint::{Blueprint, Wiring};
+use super::out::{Out, OutEach};
+use super::push::{Flow, Push, Terminal, TerminalError};
+
+/// An operator around the next one: `next` takes what `function` lets through or makes.
+#[derive(Debug)]
+pub struct Operator<Kind, F, N> {
+    function: F,
+    next: N,
+    kind: PhantomData<fn() -> Kind>,
+}
+
+/// Marks a filter.
+#[derive(Debug)]
+pub struct Filter;
+/// Marks a map (or filter_map) to records of type `R`.
+#[derive(Debug)]
+pub struct Map<R>(PhantomData<fn() -> R>);
+/// Marks a flat_map to records of type `R`.
+#[derive(Debug)]
+pub struct FlatMap<R>(PhantomData<fn() -> R>);
+
+impl<Kind, F, N> Operator<Kind, F, N> {
+    pub(crate) fn new(function: F, next: N) -> Self {
+        Self { function, next, kind: PhantomData }
+    }
+}
+
+impl<Kind: 'static, F: Send, N: Terminal> Terminal for Operator<Kind, F, N> {
+    #[inline(always)]
+    fn begin(&mut self, repeated: bool) {
+        self.next.begin(repeated);
+    }
+    fn marker(&mut self, marker: Marker) {
+        self.next.marker(marker);
+    }
+    fn end_turn(&mut self) -> Result<bool, TerminalError> {
+        self.next.end_turn()
+    }
+    fn is_drained(&self) -> bool {
+        self.next.is_drained()
+    }
+}
+
+impl<I, F, N> Push<I> for Operator<Filter, F, N>
+where
+    I: Item,
+    F: for<'a> Fn(I::View<'a>) -> bool + Send,
+    N: Push<I>,
+{
+    #[inline(always)]
+    fn push(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow {
+        if (self.function)(view) { self.next.push(header, view) } else { Flow::Ready }
+    }
+}
+
+#[inline(always)]
+fn push_emitted<R: Record>(
+    next: &mut impl Push<R>,
+    header: &FrameHeader,
+    emitted: &Emitted<'_, R>,
+) -> Flow {
+    match emitted {
+        Emitted::Nothing => Flow::Ready,
+        Emitted::View(view) => next.push(header, *view),
+        Emitted::Owned(record) => next.push(header, record.view()),
+    }
+}
+
+impl<I, R, F, N> Push<I> for Operator<Map<R>, F, N>
+where
+    I: Item,
+    R: Record,
+    F: for<'o, 'a> Fn(I::View<'a>, Out<'o, 'a, R>) + Send,
+    N: Push<R>,
+{
+    #[inline(always)]
+    fn push(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow {
+        let mut emitted = Emitted::Nothing;
+        (self.function)(view, Out::new(&mut emitted));
+        push_emitted(&mut self.next, header, &emitted)
+    }
+}
+
+impl<I, R, F, N> Push<I> for Operator<FlatMap<R>, F, N>
+where
+    I: Item,
+    R: Record,
+    F: for<'o, 'a> Fn(I::View<'a>, OutEach<'o, 'a, R>) + Send,
+    N: Push<R>,
+{
+    #[inline(always)]
+    fn push(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow {
+        let next = &mut self.next;
+        let mut flow = Flow::Ready;
+        let mut each = |emitted: Emitted<'_, R>| {
+            flow = push_emitted(next, header, &emitted);
+            flow
+        };
+        (self.function)(view, OutEach::new(&mut each));
+        flow
+    }
+}
+
+impl<I, F, B> Blueprint<I> for Operator<Filter, F, B>
+where
+    I: Item,
+    F: for<'a> Fn(I::View<'a>) -> bool + Clone + Send + Sync + 'static,
+    B: Blueprint<I>,
+{
+    type Push = Operator<Filter, F, B::Push>;
+    fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
+        Operator::new(self.function.clone(), self.next.build(wiring))
+    }
+}
+
+impl<I, R, F, B> Blueprint<I> for Operator<Map<R>, F, B>
+where
+    I: Item,
+    R: Record,
+    F: for<'o, 'a> Fn(I::View<'a>, Out<'o, 'a, R>) + Clone + Send + Sync + 'static,
+    B: Blueprint<R>,
+{
+    type Push = Operator<Map<R>, F, B::Push>;
+    fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
+        Operator::new(self.function.clone(), self.next.build(wiring))
+    }
+}
+
+impl<I, R, F, B> Blueprint<I> for Operator<FlatMap<R>, F, B>
+where
+    I: Item,
+    R: Record,
+    F: for<'o, 'a> Fn(I::View<'a>, OutEach<'o, 'a, R>) + Clone + Send + Sync + 'static,
+    B: Blueprint<R>,
+{
+    type Push = Operator<FlatMap<R>, F, B::Push>;
+    fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
+        Operator::new(self.function.clone(), self.next.build(wiring))
+    }
+}

@@ -1,0 +1,223 @@
+//! Chains while they are being built: from a root to the operator that was named last.
+//!
+//! A chain grows from its root outwards (`filter`, then `map`), but the loop body nests the other
+//! way round: the filter holds the map, the map the terminal. So a chain is only taken apart when
+//! its terminal is known: `attach` passes the terminal inwards, each operator wrapping it, and the
+//! root registers the whole nest as a stage or a branch.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::chain::operators::{Joined, MergeByPosition};
+use crate::chain::{
+    Blueprint, ExchangeId, Filter, FlatMap, KeyFn, KeyedOperator, Map, Operator, Out, OutEach,
+};
+use crate::record::{Item, Record};
+use crate::shard::{Inputs, KeyedBody, PairBody, RingStage};
+use crate::state::OperatorId;
+
+use super::graph::{Branches, Graph, Level, OperatorNames};
+
+/// A chain that ends in items of type `Out`.
+pub trait Chain: Sized + 'static {
+    /// What comes out of the chain.
+    type Out: Item;
+    /// Ends the chain with a terminal and registers it.
+    fn attach<B: Blueprint<Self::Out>>(self, terminal: B);
+    /// The job that the chain belongs to.
+    fn graph(&self) -> &Graph;
+    /// The level of the stage that the chain runs in.
+    fn level(&self) -> Level;
+    /// Names the stateful operator at the root; there may be none.
+    fn name_operator(&mut self, name: &str);
+    /// Lets the operator at the root emit its last values at the end, instead of every change.
+    fn emit_at_end(&mut self);
+}
+
+/// The root of a chain at a source or behind a fork. A clone is another branch.
+pub struct Root<R: Record> {
+    pub(super) graph: Graph,
+    pub(super) branches: Branches<R>,
+    pub(super) level: Level,
+}
+
+impl<R: Record> Clone for Root<R> {
+    fn clone(&self) -> Self {
+        let Self { graph, branches, level } = self;
+        Self { graph: graph.clone(), branches: Arc::clone(branches), level: *level }
+    }
+}
+
+impl<R: Record> std::fmt::Debug for Root<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Root").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+impl<R: Record> Chain for Root<R> {
+    type Out = R;
+
+    fn attach<B: Blueprint<R>>(self, terminal: B) {
+        let mut branches =
+            self.branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        branches.push(Box::new(terminal));
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    fn name_operator(&mut self, _: &str) {}
+
+    fn emit_at_end(&mut self) {}
+}
+
+/// Makes one shard's copy of a stateful operator.
+pub trait OperatorBlueprint: Clone + Send + Sync + 'static {
+    /// The operator.
+    type Operator: KeyedOperator;
+    /// Makes it.
+    fn build(&self, id: OperatorId) -> Self::Operator;
+    /// Lets it emit at the end only; operators that can't ignore it.
+    fn emit_at_end(&mut self) {}
+}
+
+/// The root of a chain behind a keyed operator.
+#[derive(Debug)]
+pub struct Operated<O, F> {
+    pub(super) graph: Graph,
+    pub(super) exchange: ExchangeId,
+    pub(super) level: Level,
+    pub(super) id: OperatorId,
+    pub(super) name: OperatorNames,
+    pub(super) operator: O,
+    pub(super) key_fn: F,
+}
+
+impl<O, F> Chain for Operated<O, F>
+where
+    O: OperatorBlueprint,
+    F: KeyFn<<O::Operator as KeyedOperator>::In, <O::Operator as KeyedOperator>::Key>,
+{
+    type Out = <O::Operator as KeyedOperator>::Out;
+
+    fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
+        let Self { graph, exchange, level, id, operator, key_fn, .. } = self;
+        graph.add_stage(level, move |stage| {
+            let consumers = stage.take_consumers(exchange);
+            let inputs = Inputs::new(consumers.into_iter().map(|consumer| (0, consumer)));
+            let push = terminal.build(&mut stage.wiring);
+            let name = stage.name(id);
+            let body = KeyedBody::new(name, operator.build(id), key_fn.clone(), push);
+            Box::new(RingStage::new(inputs, body))
+        });
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    fn name_operator(&mut self, name: &str) {
+        self.graph.name_operator(self.name, name);
+    }
+
+    fn emit_at_end(&mut self) {
+        self.operator.emit_at_end();
+    }
+}
+
+/// The root of a chain behind a merge of two branches.
+#[derive(Debug)]
+pub struct Merged<L, R> {
+    pub(super) graph: Graph,
+    pub(super) exchanges: [ExchangeId; 2],
+    pub(super) level: Level,
+    pub(super) id: OperatorId,
+    pub(super) name: OperatorNames,
+    pub(super) sides: PhantomData<fn() -> (L, R)>,
+}
+
+impl<L: Record, R: Record> Chain for Merged<L, R> {
+    type Out = Joined<L, R>;
+
+    fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
+        let Self { graph, exchanges, level, id, .. } = self;
+        graph.add_stage(level, move |stage| {
+            let left = stage.take_consumers(exchanges[0]).into_iter().map(|ring| (0, ring));
+            let right = stage.take_consumers(exchanges[1]).into_iter().map(|ring| (1, ring));
+            let inputs = Inputs::new(left.chain(right));
+            let push = terminal.build(&mut stage.wiring);
+            let body = PairBody::new(stage.name(id), MergeByPosition::<L, R>::new(id), push);
+            Box::new(RingStage::new(inputs, body))
+        });
+    }
+
+    fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    fn name_operator(&mut self, name: &str) {
+        self.graph.name_operator(self.name, name);
+    }
+
+    fn emit_at_end(&mut self) {}
+}
+
+/// A stateless operator at the end of a chain.
+#[derive(Debug)]
+pub struct Then<C, Kind, F> {
+    chain: C,
+    function: F,
+    kind: PhantomData<fn() -> Kind>,
+}
+
+impl<C, Kind, F> Then<C, Kind, F> {
+    pub(super) fn new(chain: C, function: F) -> Self {
+        Self { chain, function, kind: PhantomData }
+    }
+}
+
+macro_rules! chain_then {
+    ([$($generics:tt)*] $kind:ty, $out:ty, $($bound:tt)*) => {
+        impl<C, F $($generics)*> Chain for Then<C, $kind, F>
+        where
+            C: Chain,
+            F: $($bound)* + Clone + Send + Sync + 'static,
+        {
+            type Out = $out;
+            fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
+                self.chain.attach(Operator::<$kind, F, B>::new(self.function, terminal));
+            }
+            fn graph(&self) -> &Graph {
+                self.chain.graph()
+            }
+            fn level(&self) -> Level {
+                self.chain.level()
+            }
+            fn name_operator(&mut self, name: &str) {
+                self.chain.name_operator(name);
+            }
+            fn emit_at_end(&mut self) {
+                self.chain.emit_at_end();
+            }
+        }
+    };
+}
+
+chain_then!([] Filter, C::Out, for<'a> Fn(<C::Out as Item>::View<'a>) -> bool);
+chain_then!([, R: Record] Map<R>, R, for<'o, 'a> Fn(<C::Out as Item>::View<'a>, Out<'o, 'a, R>));
+chain_then!(
+    [, R: Record] FlatMap<R>, R, for<'o, 'a> Fn(<C::Out as Item>::View<'a>, OutEach<'o, 'a, R>)
+);

@@ -1,0 +1,94 @@
+//! The simulator: every shard on one thread, in an order that the seed decides, on a clock that
+//! moves only when the simulator moves it. The same seed gives the same run.
+
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use crate::clock::Clock;
+use crate::metric::Hiccup;
+use crate::shard::{Shard, Stall};
+
+use super::{Control, Ended, JobError, Step, turn};
+
+/// How many rounds in which every shard waits, with no time to wait for, prove a standstill.
+const STANDSTILL_ROUNDS: u32 = 64;
+/// A turn takes up to this long on the simulated clock.
+const TURN_NS_MAX: usize = 20_000;
+
+pub(super) fn start(
+    shards: Vec<Shard>,
+    control: Arc<Control>,
+    clock: Clock,
+    seed: u64,
+) -> Result<JoinHandle<Ended>, JobError> {
+    Builder::new()
+        .name("pelton-simulator".to_owned())
+        .spawn(move || Ended {
+            hiccup: Hiccup::new(),
+            result: Simulation::new(shards, control, clock, seed).run(),
+        })
+        .map_err(|error| JobError::Driver { driver: "simulator", reason: error.to_string() })
+}
+
+struct Simulation {
+    shards: Vec<(usize, Shard)>,
+    control: Arc<Control>,
+    clock: Clock,
+    chance: Stall,
+    seed: u64,
+}
+
+impl Simulation {
+    fn new(shards: Vec<Shard>, control: Arc<Control>, clock: Clock, seed: u64) -> Self {
+        let shards = shards.into_iter().enumerate().collect();
+        Self { shards, control, clock, chance: Stall::new(seed, u16::MAX), seed }
+    }
+
+    fn run(mut self) -> Result<(), JobError> {
+        let mut quiet_rounds = 0;
+        while !self.shards.is_empty() {
+            let (worked, until_ns) = self.round()?;
+            match until_ns {
+                _ if worked => quiet_rounds = 0,
+                Some(at_ns) => {
+                    self.clock.advance(at_ns.saturating_sub(self.clock.now_ns()));
+                    quiet_rounds = 0;
+                }
+                None => quiet_rounds += 1,
+            }
+            if quiet_rounds > STANDSTILL_ROUNDS {
+                return Err(JobError::Standstill { seed: self.seed });
+            }
+        }
+        Ok(())
+    }
+
+    /// As many turns as there are shards, of shards picked by chance: some turn twice, some not.
+    /// Answers whether any had work, and the earliest time that one waits for.
+    fn round(&mut self) -> Result<(bool, Option<u64>), JobError> {
+        let mut worked = false;
+        let mut until_ns: Option<u64> = None;
+        for _ in 0..self.shards.len() {
+            if self.shards.is_empty() {
+                break;
+            }
+            let pick = self.chance.below(self.shards.len());
+            let (index, shard) = &mut self.shards[pick];
+            match turn(*index, shard, &self.control) {
+                Step::Worked => worked = true,
+                Step::Idle(None) => {}
+                Step::Idle(Some(at_ns)) => {
+                    until_ns = Some(until_ns.map_or(at_ns, |other| other.min(at_ns)));
+                }
+                Step::Over(result) => {
+                    result?;
+                    worked = true;
+                    self.shards.swap_remove(pick);
+                }
+            }
+            let turn_ns = self.chance.below(TURN_NS_MAX);
+            self.clock.advance(u64::try_from(turn_ns).expect("a small number"));
+        }
+        Ok((worked, until_ns))
+    }
+}

@@ -1,0 +1,255 @@
+//! Keyed streams: where state begins.
+//!
+//! A [`Keyed`] stream is a stream and a key; what is called on it becomes the operator at the head
+//! of the next stage, behind an exchange that routes by the key.
+
+use std::marker::PhantomData;
+
+use crate::chain::operators::{
+    Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec, PaneWindows,
+    Process, ProcessFunction, Sorted, Sum, WindowOutput,
+};
+use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator};
+use crate::record::{Change, Fixed, Key, Paired, Record, TimeSpan};
+use crate::state::OperatorId;
+
+use super::chain::{Chain, Operated, OperatorBlueprint};
+use super::stream::{Changelog, Stream, next_level};
+
+/// A stream that is grouped by a key. `O` says in which order a key's records are applied.
+#[derive(Debug)]
+#[must_use = "a keyed stream does nothing until an operator is called on it"]
+pub struct Keyed<R, K, C, F, O = ArrivalOrder> {
+    chain: C,
+    key_fn: F,
+    order: O,
+    record: PhantomData<fn() -> (R, K)>,
+}
+
+/// Records of one key are applied as they arrive; those of one split in the split's order.
+#[derive(Debug, Clone, Copy)]
+pub struct ArrivalOrder;
+
+/// Records of one key wait for the watermark and are applied by (event time, rank).
+#[derive(Debug, Clone)]
+pub struct TimeOrder<G> {
+    rank: G,
+    waits: bool,
+}
+
+/// Wraps an operator in what its order asks for.
+pub trait Order<R: Record>: Clone + Send + Sync + 'static {
+    /// The wrapped operator.
+    type Wrapped<Op: KeyedOperator<In = R>>: KeyedOperator<Key = Op::Key, In = R, Out = Op::Out>;
+    /// Names of the state it keeps beside the operator's own.
+    const SUFFIXES: &'static [&'static str];
+    /// Wraps it; `next` is the id of the first of those names.
+    fn wrap<Op: KeyedOperator<In = R>>(&self, operator: Op, next: OperatorId)
+    -> Self::Wrapped<Op>;
+}
+
+impl<R: Record> Order<R> for ArrivalOrder {
+    type Wrapped<Op: KeyedOperator<In = R>> = Op;
+    const SUFFIXES: &'static [&'static str] = &[];
+    fn wrap<Op: KeyedOperator<In = R>>(&self, operator: Op, _: OperatorId) -> Op {
+        operator
+    }
+}
+
+impl<R: Record, G> Order<R> for TimeOrder<G>
+where
+    G: for<'a> Fn(R::View<'a>) -> u64 + Clone + Send + Sync + 'static,
+{
+    type Wrapped<Op: KeyedOperator<In = R>> = Sorted<Op, G>;
+    const SUFFIXES: &'static [&'static str] = &["waiting"];
+    fn wrap<Op: KeyedOperator<In = R>>(&self, operator: Op, next: OperatorId) -> Sorted<Op, G> {
+        Sorted::new(next, operator, self.rank.clone()).waiting(self.waits)
+    }
+}
+
+/// An operator's blueprint: how it is made, and the order around it.
+#[derive(Debug, Clone)]
+pub struct Ordered<M, O> {
+    make: M,
+    order: O,
+    at_end: bool,
+    /// Names of the state that the operator keeps beside its main one.
+    suffixes: &'static [&'static str],
+}
+
+impl<Op, M, O> OperatorBlueprint for Ordered<M, O>
+where
+    Op: KeyedOperator,
+    M: Fn(OperatorId, bool) -> Op + Clone + Send + Sync + 'static,
+    O: Order<Op::In>,
+{
+    type Operator = O::Wrapped<Op>;
+
+    fn build(&self, id: OperatorId) -> Self::Operator {
+        let own_count = u16::try_from(self.suffixes.len()).expect("an operator has few states");
+        let operator = (self.make)(id, self.at_end);
+        self.order.wrap(operator, OperatorId(id.0 + 1 + own_count))
+    }
+
+    fn emit_at_end(&mut self) {
+        self.at_end = true;
+    }
+}
+
+/// What stands behind an operator that `M` makes.
+type Root<M, O, F> = Operated<Ordered<M, O>, F>;
+
+impl<R, K, C, F> Keyed<R, K, C, F>
+where
+    R: Record,
+    K: Key,
+    C: Chain<Out = R>,
+    F: KeyFn<R, K>,
+{
+    pub(super) fn new(chain: C, key_fn: F) -> Self {
+        Self { chain, key_fn, order: ArrivalOrder, record: PhantomData }
+    }
+
+    /// Lets each key's records wait for the watermark, and applies them by event time; those of
+    /// one time by `rank`, such as a transaction's number. Exact for any split of the input and
+    /// for records that are out of order within the source's lateness.
+    pub fn in_time_order<G>(self, rank: G) -> Keyed<R, K, C, F, TimeOrder<G>>
+    where
+        G: for<'a> Fn(R::View<'a>) -> u64 + Clone + Send + Sync + 'static,
+    {
+        self.in_time_order_if(true, rank)
+    }
+
+    /// As [`Keyed::in_time_order`] where `waits`; else in order of arrival, at once.
+    pub fn in_time_order_if<G>(self, waits: bool, rank: G) -> Keyed<R, K, C, F, TimeOrder<G>>
+    where
+        G: for<'a> Fn(R::View<'a>) -> u64 + Clone + Send + Sync + 'static,
+    {
+        let Self { chain, key_fn, record, .. } = self;
+        Keyed { chain, key_fn, order: TimeOrder { rank, waits }, record }
+    }
+}
+
+impl<R, K, C, F, O> Keyed<R, K, C, F, O>
+where
+    R: Record,
+    K: Key,
+    C: Chain<Out = R>,
+    F: KeyFn<R, K>,
+    O: Order<R>,
+{
+    /// Puts an operator behind an exchange that routes by the key.
+    fn operate<Op, M>(
+        self,
+        kind: &str,
+        suffixes: &'static [&'static str],
+        make: M,
+    ) -> Root<M, O, F>
+    where
+        Op: KeyedOperator<Key = K, In = R>,
+        M: Fn(OperatorId, bool) -> Op + Clone + Send + Sync + 'static,
+    {
+        let Self { chain, key_fn, order, .. } = self;
+        let graph = chain.graph().clone();
+        let exchange = graph.add_exchange();
+        let level = next_level(chain.level());
+        let all_suffixes = suffixes.iter().chain(O::SUFFIXES);
+        let (id, name) = graph.add_operator(kind, all_suffixes.copied());
+        chain.attach(ExchangeBlueprint { id: exchange, route: ByKey::new(key_fn.clone()) });
+        let operator = Ordered { make, order, at_end: false, suffixes };
+        Operated { graph, exchange, level, id, name, operator, key_fn }
+    }
+
+    /// Counts the records of each key.
+    pub fn count(self) -> Changelog<K, u64, impl Chain<Out = Change<K, u64>>> {
+        self.aggregate::<Count, _>(|_| ())
+    }
+
+    /// Sums what `read` makes of each record.
+    pub fn sum<T, G>(
+        self,
+        read: G,
+    ) -> Changelog<K, T, impl Chain<Out = Change<K, T>>>
+    where
+        Sum<T>: Fold<Input = T, Output = T>,
+        T: Copy + Send + 'static,
+        G: for<'a> Fn(R::View<'a>) -> T + Clone + Send + Sync + 'static,
+    {
+        self.aggregate::<Sum<T>, _>(read)
+    }
+
+    /// Folds what `read` makes of each record.
+    pub fn aggregate<V, G>(
+        self,
+        read: G,
+    ) -> Changelog<K, V::Output, impl Chain<Out = Change<K, V::Output>>>
+    where
+        V: Fold,
+        G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
+    {
+        Changelog::new(self.operate("aggregate", &[], move |id, at_end| {
+            let emit =
+                if at_end { Emit::AtEnd } else { Emit::EveryChange { update_before: false } };
+            Aggregate::<K, R, V, G>::new(id, emit, read.clone())
+        }))
+    }
+
+    /// For each record, what N sliding windows that end at it (or `delay` before it) hold; see
+    /// [`ExactWindows`]. `read` gives a record's rank among those of one time, and its item.
+    pub fn exact_windows<V, const N: usize, G>(
+        self,
+        spec: ExactSpec<N>,
+        read: G,
+    ) -> Stream<Paired<R, [V::State; N]>, impl Chain<Out = Paired<R, [V::State; N]>>>
+    where
+        V: Invertible,
+        [V::State; N]: Fixed,
+        G: for<'a> Fn(R::View<'a>) -> (u64, V::Item) + Clone + Send + Sync + 'static,
+    {
+        Stream::new(self.operate("exact_windows", &[], move |id, _| {
+            ExactWindows::<K, R, V, G, N>::new(id, spec, read.clone())
+        }))
+    }
+
+    /// Tumbling or hopping windows of event time over what `read` makes of each record.
+    pub fn windows<V, G>(
+        self,
+        spec: PaneSpec,
+        read: G,
+    ) -> Stream<WindowOutput<K, V::Output>, impl Chain<Out = WindowOutput<K, V::Output>>>
+    where
+        V: Merge,
+        G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
+    {
+        Stream::new(self.operate("windows", &[], move |id, _| {
+            PaneWindows::<K, R, V, G>::new(id, spec, read.clone())
+        }))
+    }
+
+    /// Counts in tumbling windows of this length.
+    pub fn tumbling_count(
+        self,
+        length: TimeSpan,
+    ) -> Stream<WindowOutput<K, u64>, impl Chain<Out = WindowOutput<K, u64>>> {
+        self.windows::<Count, _>(PaneSpec::tumbling(length), |_| ())
+    }
+
+    /// Counts in hopping windows of this length, one every `slide`.
+    pub fn hopping_count(
+        self,
+        length: TimeSpan,
+        slide: TimeSpan,
+    ) -> Stream<WindowOutput<K, u64>, impl Chain<Out = WindowOutput<K, u64>>> {
+        self.windows::<Count, _>(PaneSpec::hopping(length, slide), |_| ())
+    }
+
+    /// Runs a function with keyed state and event-time timers over the records.
+    pub fn process<P>(self, function: P) -> Stream<P::Out, impl Chain<Out = P::Out>>
+    where
+        P: ProcessFunction<Key = K, In = R> + Clone + Sync,
+    {
+        Stream::new(self.operate("process", &["timers"], move |id, _| {
+            Process::new(id, OperatorId(id.0 + 1), function.clone())
+        }))
+    }
+}

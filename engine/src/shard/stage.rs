@@ -1,0 +1,175 @@
+//! A stage behind an exchange: its rings, its operator, its chain and its terminal.
+//!
+//! Takes frames and markers from rings; hands on what its body emits, and markers in order.
+//!
+//! Why one stage type for one-input and two-input operators: rings, alignment, suspension and
+//! markers are the same; only the [`Body`] differs.
+
+use crate::chain::{Due, Flow, Terminal};
+use crate::record::{EventTime, Frame, Marker};
+use crate::state::Store;
+
+use super::inputs::{Change, Inputs};
+use super::{Stage, StageError, TurnContext};
+
+/// The loop body of a stage.
+pub(crate) trait Body: Send {
+    /// The terminal at the end of the body.
+    type Terminal: Terminal;
+    /// Runs one frame. After `Blocked` the same frame is run again.
+    fn run(&mut self, state: &mut Store, side: u8, frame: Frame<'_>, due: Due) -> Flow;
+    /// Emits what is due. After `Blocked` it is called again before anything else.
+    fn drain(&mut self, state: &mut Store, due: Due) -> Flow;
+    /// The terminal.
+    fn terminal(&mut self) -> &mut Self::Terminal;
+    /// Whether the terminal's markers have left.
+    fn is_drained(&self) -> bool;
+    /// The operator's name, for messages.
+    fn name(&self) -> &str;
+}
+
+/// A stage that reads rings.
+pub(crate) struct RingStage<B> {
+    inputs: Inputs,
+    body: B,
+    /// Changes that wait for what is due to be emitted; at most three.
+    waiting: Vec<Change>,
+    done: bool,
+}
+
+impl<B: Body> RingStage<B> {
+    pub(crate) fn new(inputs: Inputs, body: B) -> Self {
+        Self { inputs, body, waiting: Vec::new(), done: false }
+    }
+
+    /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
+    fn serve(&mut self, context: &mut TurnContext<'_>) -> Flow {
+        if self.settle(context).is_blocked() {
+            return Flow::Blocked;
+        }
+        for _ in 0..self.inputs.rings.len() {
+            if self.inputs.rings[self.inputs.current].is_open()
+                && self.serve_ring(context).is_blocked()
+            {
+                return Flow::Blocked;
+            }
+            self.inputs.current = (self.inputs.current + 1) % self.inputs.rings.len();
+        }
+        Flow::Ready
+    }
+
+    fn serve_ring(&mut self, context: &mut TurnContext<'_>) -> Flow {
+        let index = self.inputs.current;
+        loop {
+            let (taken_bytes, stopped) = self.run_frames(context);
+            if taken_bytes > 0 {
+                context.moved = true;
+            }
+            self.inputs.rings[index].consumer.advance(taken_bytes);
+            match stopped {
+                Stopped::Empty => break,
+                Stopped::Blocked => return Flow::Blocked,
+                Stopped::Budget => break,
+                Stopped::Wrapped => {}
+                Stopped::At(marker) => {
+                    self.waiting.extend(self.inputs.take(index, marker).into_iter().flatten());
+                    if self.settle(context).is_blocked() {
+                        return Flow::Blocked;
+                    }
+                    if !self.inputs.rings[index].is_open() {
+                        break;
+                    }
+                }
+            }
+        }
+        Flow::Ready
+    }
+
+    /// Runs the frames that lie in one piece; answers how many bytes are done with, and why it
+    /// stopped. A marker is counted as done with.
+    fn run_frames(&mut self, context: &mut TurnContext<'_>) -> (usize, Stopped) {
+        let due = Due { watermark: self.inputs.watermark(), ended: false };
+        let input = &mut self.inputs.rings[self.inputs.current];
+        let frames = input.consumer.readable();
+        if frames.is_empty() {
+            return (0, Stopped::Empty);
+        }
+        let mut at = 0;
+        while at < frames.len() {
+            let frame = Frame::new(&frames[at..]);
+            if let Some(marker) = frame.marker() {
+                return (at + frame.frame_bytes(), Stopped::At(marker));
+            }
+            if context.budget == 0 {
+                return (at, Stopped::Budget);
+            }
+            context.position = frame.position();
+            if self.body.run(context.state, input.side, frame, due).is_blocked() {
+                return (at, Stopped::Blocked);
+            }
+            context.budget -= 1;
+            at += frame.frame_bytes();
+        }
+        (at, Stopped::Wrapped)
+    }
+
+    /// Emits what the waiting changes make due, and passes the changes on.
+    fn settle(&mut self, context: &mut TurnContext<'_>) -> Flow {
+        while let Some(&change) = self.waiting.first() {
+            let due = Due {
+                watermark: match change {
+                    Change::Ended => EventTime::MAX,
+                    Change::Watermark { .. } | Change::Aligned(_) => self.inputs.watermark(),
+                },
+                ended: change == Change::Ended,
+            };
+            if self.body.drain(context.state, due).is_blocked() {
+                return Flow::Blocked;
+            }
+            self.waiting.remove(0);
+            context.moved = true;
+            let terminal = self.body.terminal();
+            match change {
+                Change::Watermark { time, idle } => {
+                    terminal.marker(Marker::Watermark { time, idle });
+                }
+                Change::Aligned(epoch) => {
+                    context.aligned(epoch);
+                    terminal.marker(Marker::Barrier(epoch));
+                }
+                Change::Ended => terminal.marker(Marker::End),
+            }
+        }
+        Flow::Ready
+    }
+}
+
+/// Why a run of frames stopped.
+enum Stopped {
+    Empty,
+    Wrapped,
+    Budget,
+    Blocked,
+    At(Marker),
+}
+
+impl<B: Body> Stage for RingStage<B> {
+    fn turn(&mut self, context: &mut TurnContext<'_>) -> Result<(), StageError> {
+        context.budget = super::STAGE_FRAMES_MAX;
+        let _ = self.serve(context);
+        for ring in &mut self.inputs.rings {
+            ring.consumer.release();
+        }
+        context.moved |= self.body.terminal().end_turn()?;
+        self.done = self.inputs.ended() && self.waiting.is_empty() && self.body.is_drained();
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn name(&self) -> &str {
+        self.body.name()
+    }
+}

@@ -1,0 +1,158 @@
+//! The shard itself, and its turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::Clock;
+use crate::metric::{Hiccup, ShardCount, ShardCounters};
+use crate::record::IngressPosition;
+use crate::state::Store;
+
+use super::{Stage, StageError, Stall, TurnContext};
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Something happened: turn again.
+    Worked,
+    /// Nothing to do until someone wakes the shard, or until this time on the engine's clock.
+    Idle {
+        /// When to turn again at the latest.
+        until_ns: Option<u64>,
+    },
+    /// Every stage has ended and all output is written.
+    Done,
+}
+
+/// What a shard is built from.
+pub(crate) struct ShardParts {
+    /// In the order in which they are served: last stage first.
+    pub(crate) stages: Vec<Box<dyn Stage>>,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) counters: Arc<ShardCounters>,
+    /// The epoch whose barrier the sources are to send; set by the control thread.
+    pub(crate) barrier: Arc<AtomicU64>,
+    pub(crate) stall: Option<Stall>,
+}
+
+/// One core's worker.
+pub struct Shard {
+    stages: Vec<Box<dyn Stage>>,
+    store: Store,
+    clock: Clock,
+    counters: Arc<ShardCounters>,
+    barrier: Arc<AtomicU64>,
+    stall: Option<Stall>,
+    tally: ShardCount,
+    aligned_count: u64,
+    /// The stage and the record that were served last, for messages.
+    serving: usize,
+    position: IngressPosition,
+    hiccup: Hiccup,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("stage_count", &self.stages.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    pub(crate) fn new(parts: ShardParts) -> Self {
+        Self {
+            stages: parts.stages,
+            store: parts.store,
+            clock: parts.clock,
+            counters: parts.counters,
+            barrier: parts.barrier,
+            stall: parts.stall,
+            tally: ShardCount::default(),
+            aligned_count: 0,
+            serving: 0,
+            position: IngressPosition::default(),
+            hiccup: Hiccup::new(),
+        }
+    }
+
+    /// Serves every stage once, last to first.
+    ///
+    /// # Errors
+    /// A source, a sink or a ring that can't go on; the job ends.
+    pub fn turn(&mut self) -> Result<Turn, StageError> {
+        let now_ns = self.clock.now_ns();
+        let mut context = TurnContext {
+            state: &mut self.store,
+            budget: 0,
+            moved: false,
+            position: self.position,
+            now_ns,
+            wake_at_ns: None,
+            // Relaxed: the number alone is the message.
+            barrier: self.barrier.load(Ordering::Relaxed),
+            aligned_count: self.aligned_count,
+            tally: &mut self.tally,
+        };
+        let mut stalled = false;
+        let mut done = true;
+        let mut outcome = Ok(());
+        for (index, stage) in self.stages.iter_mut().enumerate() {
+            if self.stall.as_mut().is_some_and(Stall::skips) {
+                stalled = true;
+                done &= stage.is_done();
+                continue;
+            }
+            self.serving = index;
+            outcome = stage.turn(&mut context);
+            if outcome.is_err() {
+                break;
+            }
+            done &= stage.is_done();
+        }
+        let (moved, wake_at_ns) = (context.moved, context.wake_at_ns);
+        self.position = context.position;
+        self.aligned_count = context.aligned_count;
+        outcome?;
+        let idle = !(done || moved || stalled);
+        self.tally.turns += 1;
+        self.tally.idle_turns += u64::from(idle);
+        self.counters.publish(&self.tally);
+        if idle {
+            self.hiccup.idle_turn(now_ns);
+        } else {
+            self.hiccup.interrupted();
+        }
+        if done {
+            return Ok(Turn::Done);
+        }
+        if !idle {
+            return Ok(Turn::Worked);
+        }
+        Ok(Turn::Idle { until_ns: wake_at_ns })
+    }
+
+    /// The driver is about to let the core go: the gap until the next turn is no hiccup.
+    pub fn parks(&mut self) {
+        self.tally.parks += 1;
+        self.hiccup.interrupted();
+    }
+
+    /// The stage and the record that were served last, for the message of a failure.
+    #[must_use]
+    pub fn serving(&self) -> (&str, IngressPosition) {
+        let name = self.stages.get(self.serving).map_or("", |stage| stage.name());
+        (name, self.position)
+    }
+
+    /// The gaps in this shard's idle spinning: what the machine itself adds to a latency.
+    #[must_use]
+    pub fn hiccup(&self) -> &Hiccup {
+        &self.hiccup
+    }
+
+    /// The shard's state.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}
