@@ -1,1 +1,75 @@
-//! Step: see ARCHITECTURE.md.
+//! Reading and writing files and pipes; knows nothing of records, shards or epochs.
+//!
+//! Takes a path; hands on blocks of bytes, decompressed. What blocks (a disk, a pipe, a
+//! decompressor) does so on a helper thread, so that a shard's turn never waits for it.
+//!
+//! Invariants
+//! 1. A reader owns a fixed number of blocks, which go round: memory per open file is bounded, and
+//!    a reader that is ahead of its shard waits.
+//! 2. Whether bytes are compressed is decided by what they are; a name that promises compression
+//!    which the bytes don't hold is an error, never a guess.
+//! 3. A failure is latched: a failed reader fails again each time it is asked.
+
+mod compression;
+mod reader;
+
+use std::io;
+use std::sync::Arc;
+
+pub use compression::Compression;
+pub use reader::{BLOCK_BYTES, BLOCK_COUNT, Block, BlockPoll, BlockReader, ReaderMode, Wake};
+
+/// A file could not be read: which one, where in it, and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// It can't be opened.
+    #[error("cannot open input \"{name}\": {}; check the path and its permissions", plain(.cause))]
+    Open {
+        /// The path as it was given.
+        name: String,
+        /// What the operating system says.
+        cause: Arc<io::Error>,
+    },
+    /// It is a directory, a socket or such.
+    #[error("input \"{name}\" is a directory where a file is expected; name a file in it")]
+    NotAFile {
+        /// The path as it was given.
+        name: String,
+    },
+    /// The operating system failed to read on.
+    #[error("cannot read input \"{name}\" at byte {offset}: {}; check the disk", plain(.cause))]
+    Read {
+        /// The path as it was given.
+        name: String,
+        /// How far reading came, in bytes of the file as it lies there.
+        offset: u64,
+        /// What the operating system says.
+        cause: Arc<io::Error>,
+    },
+    /// The compressed data is cut short or damaged.
+    #[error(
+        "input \"{name}\" is not whole {compression} data near byte {offset}: {}; \
+         fetch or compress the file again",
+        plain(.cause)
+    )]
+    Corrupt {
+        /// The path as it was given.
+        name: String,
+        /// How it is compressed.
+        compression: Compression,
+        /// How far reading came, in compressed bytes.
+        offset: u64,
+        /// What the decompressor says.
+        cause: Arc<io::Error>,
+    },
+}
+
+/// An operating system's error as a person reads it, without `(os error 2)`.
+#[must_use]
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((before, _)) => before.to_owned(),
+        None => text,
+    }
+}

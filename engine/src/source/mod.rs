@@ -1,1 +1,123 @@
-//! Step: see ARCHITECTURE.md.
+//! Step 1, source: where records come from.
+//!
+//! Takes the inputs that a job names; hands on [`Split`]s, each an ordered run of records, which
+//! the shards read in their turns. A file's split holds its decoder (step 2) and hands out views
+//! of the bytes where they lie: nothing is copied between the block that was read and the view
+//! that a closure sees.
+//!
+//! Invariants
+//! 1. A split answers at once: reading and decompression are done by a helper thread, and what
+//!    is not there yet is [`Next::Pending`], after which the split wakes its shard.
+//! 2. A split hands out its rows in order, each exactly once, as [`Next::Record`] or
+//!    [`Next::Rejected`]; together they number the positions of the split, from 0.
+//! 3. `Ended` and `Failed` are final: a split says them again each time it is asked.
+//!
+//! Why a split decodes: a row can only be rejected, counted and numbered where it is found, and a
+//! view borrows the block it was found in. Handing on rows of bytes instead would need a second
+//! pass, or a second buffer.
+
+mod expand;
+mod file;
+mod generator;
+mod memory;
+mod push;
+mod rows;
+
+use std::io;
+use std::sync::Arc;
+
+use crate::decode::{HeaderError, RejectReason};
+use crate::io::{ReadError, plain};
+use crate::record::Record;
+
+pub use expand::{SplitPath, expand};
+pub use file::{FileSettings, FileSplit, Format};
+pub use generator::GeneratorSplit;
+pub use memory::{ScriptedSplit, VecSplit};
+pub use push::{PushError, PushInput, PushSplit, push_source};
+pub use rows::{ROW_BYTES_MAX, ROW_KEPT_BYTES_MAX};
+
+/// An ordered run of records that is read by one shard.
+pub trait Split<R: Record>: Send {
+    /// The next record, or why there is none.
+    fn next(&mut self) -> Next<'_, R>;
+
+    /// Whether it ends by itself. A bounded split is never idle.
+    fn bounded(&self) -> bool;
+
+    /// What positions, rejects and reports call it.
+    fn name(&self) -> &str;
+}
+
+/// What a split answers.
+pub enum Next<'s, R: Record> {
+    /// A record.
+    Record(R::View<'s>),
+    /// A row that is no record.
+    Rejected(Reject<'s>),
+    /// Nothing is at hand; the split will wake its shard.
+    Pending,
+    /// There is no more, for good.
+    Ended,
+    /// It can't be read on.
+    Failed(SourceError),
+}
+
+/// A rejected row, as it goes to the dead-letter output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reject<'s> {
+    /// The file, or the split's name.
+    pub name: &'s str,
+    /// The line in which the row starts, from 1; a header is line 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: RejectReason,
+    /// The row without its line ending, up to [`ROW_KEPT_BYTES_MAX`].
+    pub bytes: &'s [u8],
+}
+
+/// An input can't be opened or read: which one, what is wrong with it, and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SourceError {
+    /// The file can't be opened or read, or its compression is damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A directory can't be listed.
+    #[error("cannot list directory \"{path}\": {}; check the path and its permissions", plain(.cause))]
+    ReadDirectory {
+        /// The directory.
+        path: String,
+        /// What the operating system says.
+        cause: Arc<io::Error>,
+    },
+    /// A directory has no files.
+    #[error("directory \"{path}\" holds no files (hidden ones do not count); check the path")]
+    EmptyDirectory {
+        /// The directory.
+        path: String,
+    },
+    /// No file matches.
+    #[error("no file matches \"{pattern}\"; check the pattern, and quote it for the shell")]
+    NoMatch {
+        /// The pattern.
+        pattern: String,
+    },
+    /// The pattern makes no sense.
+    #[error("\"{pattern}\" is not a pattern: {cause}; `*` and `?` are known")]
+    BadPattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        cause: Arc<glob::PatternError>,
+    },
+    /// A file's columns do not fit the record.
+    #[error("input \"{file}\", line {line}: {cause}")]
+    InvalidHeader {
+        /// The file.
+        file: String,
+        /// The line of the header.
+        line: u64,
+        /// What is wrong with it.
+        cause: HeaderError,
+    },
+}
