@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod io;
+pub mod metric;
 pub mod record;
 
 pub mod chain;
