@@ -11,6 +11,7 @@ pub use rkyv;
 
 pub mod clock;
 pub mod io;
+pub mod metric;
 pub mod record;
 
 pub mod chain;

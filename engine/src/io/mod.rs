@@ -11,13 +11,19 @@
 //! 3. A failure is latched: a failed reader fails again each time it is asked.
 
 mod compression;
+mod output_error;
+mod port;
 mod reader;
+mod writer;
 
 use std::io;
 use std::sync::Arc;
 
 pub use compression::Compression;
+pub use output_error::{OutputError, Problem};
+pub use port::{WriteBuffer, WriterPort};
 pub use reader::{BLOCK_BYTES, BLOCK_COUNT, Block, BlockPoll, BlockReader, ReaderMode, Wake};
+pub use writer::{FileWriter, PORT_BUFFERS_MAX, WRITE_BUFFER_BYTES, WRITER_PORTS_MAX, WriterMode};
 
 /// A file could not be read: which one, where in it, and what to do.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -1,1 +1,152 @@
-//! Step: see ARCHITECTURE.md.
+//! Step 9, sink: from emitted items to bytes in files, off the shard's critical path.
+//!
+//! Takes the items that a chain emits; hands on output. Formatting happens in the shard's turn,
+//! into a recycled buffer; whole buffers go to the one writer of the file (`io::FileWriter`).
+//!
+//! A sink is written twice: as a [`SinkFactory`], which the job holds, and as the [`Sink`] that it
+//! opens for each shard. The chain's terminal is generic over the second, so a write is no
+//! dynamic call.
+//!
+//! Invariants
+//! 1. *Blocked is not taken*: a sink that answers [`Flow::Blocked`] has kept nothing of the item,
+//!    and wakes its shard once it has room.
+//! 2. `write` and `flush` never wait and never fail; what went wrong shows in `poll` or `end`.
+//! 3. No line holds a wall-clock value.
+//!
+//! Why formatting on the shard and not on the writer's thread: the view borrows from the ring, so
+//! a hand-over would copy it first, and the formatting of many shards would queue on one thread.
+
+mod both;
+mod callback;
+mod change;
+mod collect;
+mod file;
+mod format;
+mod lines;
+mod meter;
+mod number;
+mod reject;
+mod tally;
+mod text;
+
+use std::error::Error;
+
+use crate::chain::Flow;
+use crate::clock::Clock;
+use crate::io::{OutputError, Wake, WriterMode};
+use crate::record::{FrameHeader, Item};
+
+pub use both::{Both, BothShard};
+pub use callback::{CallbackShard, CallbackSink, callback};
+pub use change::{RowKey, RowValue};
+pub use collect::{Collect, CollectShard, CollectSink, Collected};
+pub use file::{FileShard, FileSink};
+pub use format::{Csv, FormatFn, Json, RowFormat, format_fn};
+pub use lines::Lines;
+pub use meter::Meter;
+pub use number::{write_fixed6, write_i64, write_ratio6, write_u64};
+pub use reject::{RejectOutput, RejectWriter};
+pub use tally::{TallyShard, TallySink, tally};
+pub use text::{CsvRow, JsonRow, write_csv_text, write_json_text};
+
+/// The number of one checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+/// What a sink could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// A file or standard output.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A sink that the embedding program brought.
+    #[error("sink {name}: {source}")]
+    Custom {
+        /// Which one.
+        name: &'static str,
+        /// What it said.
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// One shard's end of an output.
+pub trait Sink<I: Item>: Send + 'static {
+    /// Takes one item, or refuses it for want of room (invariant 1).
+    fn write(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow;
+
+    /// The turn ends: hand over what is buffered, if that would not make many small writes.
+    fn flush(&mut self) {}
+
+    /// Takes completions; answers whether there were any. Called once a turn.
+    ///
+    /// # Errors
+    /// What went wrong since the last call.
+    fn poll(&mut self) -> Result<bool, SinkError> {
+        Ok(false)
+    }
+
+    /// A barrier: all that was written belongs to `epoch` or before. Nobody calls this yet, nor
+    /// `commit` or `abort`: they stand here so that sinks are written with an epoch in mind, and
+    /// get their results when checkpoints come.
+    fn prepare(&mut self, _epoch: Epoch) {}
+
+    /// The manifest of `epoch` is durable.
+    fn commit(&mut self, _epoch: Epoch) {}
+
+    /// There will be no manifest of `epoch`.
+    fn abort(&mut self, _epoch: Epoch) {}
+
+    /// There will be no more writes: hands over the rest, and answers whether all of it is
+    /// written. Called again, after a wake, until it is.
+    ///
+    /// # Errors
+    /// What went wrong since the last call.
+    fn end(&mut self) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+}
+
+/// What a shard hands to the sink that is opened for it.
+pub struct SinkSeat {
+    /// The shard's number.
+    pub shard: u16,
+    /// Wakes the shard.
+    pub wake: Wake,
+    /// Takes the latencies of what the sink took and of what became visible.
+    pub meter: Meter,
+}
+
+/// An output as the job holds it: begun once, opened once for each shard, finished once.
+pub trait SinkFactory<I: Item>: Send + Sync + 'static {
+    /// What it opens.
+    type Sink: Sink<I>;
+
+    /// Creates what must exist before the job starts, so that a wrong path fails at once.
+    ///
+    /// # Errors
+    /// The output can't be created.
+    fn begin(&self, _clock: &Clock, _mode: WriterMode) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// The sink of one shard; after `begin`.
+    fn open(&self, seat: SinkSeat) -> Self::Sink;
+
+    /// After every shard's `end` has answered true: flushes, and returns how many bytes were
+    /// written. Not called where the job has failed; dropping the factory then gives up what is
+    /// in flight, and waits for nobody.
+    ///
+    /// # Errors
+    /// What went wrong and was not yet told.
+    fn finish(&self) -> Result<u64, SinkError> {
+        Ok(0)
+    }
+}
+
+impl std::fmt::Debug for SinkSeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SinkSeat")
+            .field("shard", &self.shard)
+            .finish_non_exhaustive()
+    }
+}

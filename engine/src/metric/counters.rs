@@ -1,0 +1,135 @@
+//! A shard's counters: written by the shard once a turn, read by the control thread by copy.
+//!
+//! Takes a [`ShardCount`] that the shard keeps in plain memory; hands on a copy of it. A copy that
+//! is read while the shard publishes may mix two turns; after the shard has ended it is exact.
+//!
+//! Why stores of whole values and not additions: the shard is the only writer, and a store costs
+//! no locked instruction.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident: $number:ty, $atomic:ty;)*) => {
+        /// What one shard has done so far. `records_in = accepted + rejected + late` at the end
+        /// of every turn.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub struct ShardCount {
+            $($(#[$doc])* pub $name: $number,)*
+        }
+
+        #[derive(Debug, Default)]
+        struct Published {
+            $($name: $atomic,)*
+        }
+
+        impl Published {
+            fn store(&self, count: &ShardCount) {
+                // Relaxed, here and below: each value stands alone, see the module's doc.
+                $(self.$name.store(count.$name, Ordering::Relaxed);)*
+            }
+
+            fn load(&self) -> ShardCount {
+                ShardCount { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Rows read, whatever became of them.
+    records_in: u64, AtomicU64;
+    /// Rows that went into the job.
+    accepted: u64, AtomicU64;
+    /// Rows that could not be read as a record.
+    rejected: u64, AtomicU64;
+    /// Records that came after their watermark.
+    late: u64, AtomicU64;
+    /// Items that the sinks took.
+    records_out: u64, AtomicU64;
+    /// Records that should have arrived and wait for the shard.
+    backlog: u64, AtomicU64;
+    /// The most of them at any time.
+    backlog_max: u64, AtomicU64;
+    /// Turns.
+    turns: u64, AtomicU64;
+    /// Turns that found nothing to do.
+    idle_turns: u64, AtomicU64;
+    /// Turns in which some stage was refused by what stands behind it.
+    blocked_turns: u64, AtomicU64;
+    /// Times that the shard parked.
+    parks: u64, AtomicU64;
+    /// The shard's watermark, in microseconds of event time.
+    watermark_micros: i64, AtomicI64;
+}
+
+/// The published counters of one shard, on cache lines of their own.
+#[derive(Debug, Default)]
+pub struct ShardCounters(CachePadded<Published>);
+
+impl ShardCounters {
+    /// All zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Publishes the shard's count; once a turn, by the shard alone.
+    #[inline]
+    pub fn publish(&self, count: &ShardCount) {
+        self.0.store(count);
+    }
+
+    /// A copy.
+    #[must_use]
+    pub fn read(&self) -> ShardCount {
+        self.0.load()
+    }
+}
+
+impl ShardCount {
+    /// The sum over all shards; the watermark is the lowest. Nothing of no shards.
+    #[must_use]
+    pub fn total(counts: impl IntoIterator<Item = Self>) -> Self {
+        counts.into_iter().reduce(Self::plus).unwrap_or_default()
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            records_in: self.records_in + other.records_in,
+            accepted: self.accepted + other.accepted,
+            rejected: self.rejected + other.rejected,
+            late: self.late + other.late,
+            records_out: self.records_out + other.records_out,
+            backlog: self.backlog + other.backlog,
+            backlog_max: self.backlog_max + other.backlog_max,
+            turns: self.turns + other.turns,
+            idle_turns: self.idle_turns + other.idle_turns,
+            blocked_turns: self.blocked_turns + other.blocked_turns,
+            parks: self.parks + other.parks,
+            watermark_micros: self.watermark_micros.min(other.watermark_micros),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_read_and_summed() {
+        let counters = ShardCounters::new();
+        let count = ShardCount {
+            records_in: 3,
+            accepted: 2,
+            late: 1,
+            watermark_micros: 7,
+            ..ShardCount::default()
+        };
+        counters.publish(&count);
+        assert_eq!(counters.read(), count);
+        let total = ShardCount::total([count, counters.read()]);
+        assert_eq!((total.records_in, total.watermark_micros), (6, 7));
+    }
+}
