@@ -83,7 +83,7 @@ proptest! {
         }
         prop_assert_eq!(store.entry_count(), map.len() as u64);
         for (name, value) in &map {
-            for hint in [0, 64, 72, 1_000_000].map(LogOffset) {
+            for hint in [0, 64, 1 << 40].map(LogOffset) {
                 let offset = store.find_hinted(&key(name), hint).unwrap();
                 prop_assert_eq!(store.value(offset), value.as_slice());
             }

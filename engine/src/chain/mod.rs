@@ -21,6 +21,7 @@
 //! so nothing is copied, and the common case (room for everything) pays one comparison an item.
 
 mod operator;
+pub mod operators;
 mod push;
 
 pub use operator::{Due, KeyedOperator};

@@ -39,8 +39,8 @@ impl Store {
             .find(key.index_hash(), |offset| arena.entry(offset).is_of(key))
     }
 
-    /// The entry of `key`, looked for at `hint` first. A hint is never trusted: it may be stale, or
-    /// any number at all.
+    /// The entry of `key`, looked for at `hint` first. A hint is checked, not trusted: it may
+    /// be [`LogOffset::NONE`], or of an entry that is gone.
     #[inline(always)]
     #[must_use]
     pub fn find_hinted(&self, key: &EntryKey<'_>, hint: LogOffset) -> Option<LogOffset> {
@@ -193,6 +193,20 @@ impl Store {
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (LogOffset, Entry<'_>)> {
         self.arena.iter()
+    }
+
+    /// Whether the entry at `offset` is still one of this operator, hash and namespace. `offset`
+    /// must have been an entry's once.
+    #[must_use]
+    pub fn is_at(
+        &self,
+        operator: OperatorId,
+        hash: KeyHash,
+        namespace: u64,
+        offset: LogOffset,
+    ) -> bool {
+        self.living(operator, offset)
+            .is_some_and(|entry| entry.hash() == hash && entry.namespace() == namespace)
     }
 
     /// The entry at `offset`, if one of `operator` lives there still.
