@@ -1,0 +1,164 @@
+//! The two halves of a record that branched meet again, by ingress position.
+//!
+//! Takes frames of two inputs; hands on pairs of their views. The half that comes first is kept
+//! whole, as an entry keyed by position and ordinal (namespace: its side); the one that comes second
+//! pairs with it in place, and then the entry goes.
+//!
+//! Invariants
+//! 1. Both halves of a record are routed by the same hash, so they meet on one shard: the exchange in
+//!    front routes by [`MergeByPosition::key_hash`].
+//! 2. As with `KeyedOperator`: `apply` runs once an input; `output` is pure and may run several
+//!    times; `done` runs once for each emission, after its output was taken.
+//! 3. What waits here is what one branch is ahead of the other, which the rings bound.
+
+use std::marker::PhantomData;
+
+use crate::record::{Fixed, Frame, FrameHeader, IngressPosition, Item, KeyHash, Record};
+use crate::state::{EntryKey, LogOffset, OperatorId, Store};
+
+/// Which input of two a frame came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The first input.
+    Left,
+    /// The second input.
+    Right,
+}
+
+/// An operator with two inputs: the sibling of `KeyedOperator`.
+///
+/// For each frame the body calls `apply`; where that answers an emission, it pushes `output` (again,
+/// while it is refused) and then calls `done`.
+pub trait PairOperator: Send + 'static {
+    /// The record of the first input.
+    type Left: Record;
+    /// The record of the second input.
+    type Right: Record;
+    /// The item that leaves.
+    type Out: Item;
+    /// What `apply` hands to `output` and `done`.
+    type Emission: Copy + Send;
+
+    /// Changes state for one frame of one side; runs exactly once a frame.
+    fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>) -> Option<Self::Emission>;
+
+    /// The item for an emission, from the frame that made it and from state; pure.
+    fn output<'a>(
+        &self,
+        state: &'a Store,
+        emission: Self::Emission,
+        frame: Frame<'a>,
+    ) -> <Self::Out as Item>::View<'a>;
+
+    /// The emission's item has been taken.
+    fn done(&mut self, state: &mut Store, emission: Self::Emission);
+}
+
+/// A record of each input.
+#[derive(Debug)]
+pub struct Joined<L, R>(PhantomData<fn() -> (L, R)>);
+
+impl<L: Item, R: Item> Item for Joined<L, R> {
+    type View<'a> = (L::View<'a>, R::View<'a>);
+}
+
+/// The half that waited, and the side of the one that came.
+#[derive(Debug, Clone, Copy)]
+pub struct MergeEmission {
+    stored: LogOffset,
+    came: Side,
+}
+
+/// Pairs the two halves of each record.
+#[derive(Debug)]
+pub struct MergeByPosition<L, R> {
+    operator: OperatorId,
+    kinds: PhantomData<fn() -> (L, R)>,
+}
+
+/// Split, sequence and ordinal: what both halves have in common.
+const POSITION_BYTES: usize = 14;
+
+impl<L: Record, R: Record> MergeByPosition<L, R> {
+    /// A merge that keeps halves under `operator`.
+    #[must_use]
+    pub fn new(operator: OperatorId) -> Self {
+        Self {
+            operator,
+            kinds: PhantomData,
+        }
+    }
+
+    /// What the exchanges in front of a merge route by.
+    #[inline]
+    #[must_use]
+    pub fn key_hash(position: IngressPosition, ordinal: u16) -> KeyHash {
+        KeyHash::of(&position_bytes(position, ordinal))
+    }
+}
+
+fn position_bytes(position: IngressPosition, ordinal: u16) -> [u8; POSITION_BYTES] {
+    let mut bytes = [0; POSITION_BYTES];
+    (position.split, position.sequence, ordinal).write(&mut bytes);
+    bytes
+}
+
+fn entry_key<'k>(
+    operator: OperatorId,
+    header: &FrameHeader,
+    key: &'k [u8; POSITION_BYTES],
+    side: Side,
+) -> EntryKey<'k> {
+    let namespace = match side {
+        Side::Left => 0,
+        Side::Right => 1,
+    };
+    EntryKey {
+        operator,
+        hash: header.key_hash,
+        key,
+        namespace,
+    }
+}
+
+impl<L: Record, R: Record> PairOperator for MergeByPosition<L, R> {
+    type Left = L;
+    type Right = R;
+    type Out = Joined<L, R>;
+    type Emission = MergeEmission;
+
+    fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>) -> Option<MergeEmission> {
+        let header = frame.header();
+        let key = position_bytes(header.position, header.ordinal);
+        debug_assert_eq!(header.key_hash, KeyHash::of(&key), "invariant 1");
+        let other = match side {
+            Side::Left => Side::Right,
+            Side::Right => Side::Left,
+        };
+        if let Some(stored) = state.find(&entry_key(self.operator, &header, &key, other)) {
+            return Some(MergeEmission { stored, came: side });
+        }
+        let own = entry_key(self.operator, &header, &key, side);
+        debug_assert!(state.find(&own).is_none(), "a half comes once");
+        state.put(&own, frame.bytes());
+        None
+    }
+
+    #[inline(always)]
+    fn output<'a>(
+        &self,
+        state: &'a Store,
+        emission: MergeEmission,
+        frame: Frame<'a>,
+    ) -> (L::View<'a>, R::View<'a>) {
+        let stored = Frame::new(state.value(emission.stored));
+        match emission.came {
+            Side::Left => (frame.view::<L>(), stored.view::<R>()),
+            Side::Right => (stored.view::<L>(), frame.view::<R>()),
+        }
+    }
+
+    fn done(&mut self, state: &mut Store, emission: MergeEmission) {
+        state.delete_at(emission.stored);
+    }
+}

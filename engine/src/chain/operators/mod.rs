@@ -1,0 +1,31 @@
+//! Operators with keyed state. Each keeps all of it in the `Store`; what it holds itself is rebuilt
+//! from there.
+//!
+//! | operator | for each record | when time passes |
+//! |---|---|---|
+//! | [`Aggregate`] | the key's new value | final values, at the end |
+//! | [`ExactWindows`] | what N sliding windows hold, exactly | |
+//! | [`PaneWindows`] | | one row for each tumbling or hopping window |
+//! | [`Sorted`] | | what the wrapped operator says, in order of event time |
+//! | [`Process`] | whatever the user's function emits | the same, from its timers |
+//! | [`MergeByPosition`] | both halves of a record that branched | |
+
+mod aggregate;
+mod exact;
+mod exact_head;
+mod exact_log;
+mod fold;
+mod merge;
+mod pane;
+mod process;
+mod process_context;
+mod sorted;
+
+pub use aggregate::{Aggregate, AggregateEmission, Emit};
+pub use exact::{ExactSpec, ExactWindows};
+pub use fold::{Count, CountSum, CountSumSquares, Fold, Invertible, Merge, Sum};
+pub use merge::{Joined, MergeByPosition, MergeEmission, PairOperator, Side};
+pub use pane::{PaneSpec, PaneWindows, WindowOutput, WindowView};
+pub use process::{Process, ProcessFunction};
+pub use process_context::{ListState, ProcessContext, ValueState};
+pub use sorted::Sorted;

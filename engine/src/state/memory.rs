@@ -1,0 +1,39 @@
+//! Zeroed memory, straight from the kernel.
+//!
+//! Takes a length; hands on that many zero bytes on a page boundary, which take up physical memory
+//! only once they are touched.
+//!
+//! Why not a `Vec`: a table of 128 MiB on 4-KiB pages misses the TLB at nearly every probe. Large
+//! blocks ask for huge pages here, which a `Vec` can't; and segments of the state log will be
+//! mappings too.
+
+use memmap2::MmapMut;
+
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// A block of zeroed memory.
+#[derive(Debug)]
+pub(super) struct Memory(MmapMut);
+
+impl Memory {
+    /// `bytes` of zeroes.
+    pub(super) fn zeroed(bytes: usize) -> Self {
+        let memory = MmapMut::map_anon(bytes).expect("the machine has address space for the state");
+        #[cfg(target_os = "linux")]
+        if bytes >= HUGE_PAGE_BYTES {
+            // A kernel without huge pages refuses; small pages are slower, and right.
+            let _ = memory.advise(memmap2::Advice::HugePage);
+        }
+        Self(memory)
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}

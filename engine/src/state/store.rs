@@ -1,0 +1,235 @@
+//! The store: what operators read and change.
+
+use super::arena::Arena;
+use super::cursor::slot_entries;
+use super::entry::{self, Entry};
+use super::index::Index;
+use super::{EntryKey, LogOffset, OperatorId};
+use crate::record::{Fixed, KeyHash, Slot};
+
+/// A shard's state: entries of bytes by (operator, slot, key, namespace).
+#[derive(Debug)]
+pub struct Store {
+    index: Index,
+    arena: Arena,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store {
+    /// An empty store. It takes memory as entries come.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            index: Index::new(),
+            arena: Arena::new(),
+        }
+    }
+
+    /// The entry of `key`.
+    #[inline(always)]
+    #[must_use]
+    pub fn find(&self, key: &EntryKey<'_>) -> Option<LogOffset> {
+        let arena = &self.arena;
+        self.index
+            .find(key.index_hash(), |offset| arena.entry(offset).is_of(key))
+    }
+
+    /// The entry of `key`, looked for at `hint` first. A hint is checked, not trusted: it may
+    /// be [`LogOffset::NONE`], or of an entry that is gone.
+    #[inline(always)]
+    #[must_use]
+    pub fn find_hinted(&self, key: &EntryKey<'_>, hint: LogOffset) -> Option<LogOffset> {
+        if self.arena.is_room(hint) && self.arena.entry(hint).is_of(key) {
+            return Some(hint);
+        }
+        self.find(key)
+    }
+
+    /// Adds the entry of `key`, which has none, with a value of `value_bytes` zeroes.
+    pub fn insert(&mut self, key: &EntryKey<'_>, value_bytes: usize) -> LogOffset {
+        debug_assert!(self.find(key).is_none(), "the entry is there already");
+        let room = self
+            .arena
+            .take(entry::entry_bytes(key.key.len(), value_bytes));
+        let bytes = &mut self.arena.entry_mut(room.offset)[..room.room_bytes];
+        entry::write(bytes, key, value_bytes, room.fresh);
+        let arena = &self.arena;
+        self.index.insert(key.index_hash(), room.offset, |offset| {
+            arena.entry(offset).index_hash()
+        });
+        room.offset
+    }
+
+    /// The entry of `key`, added where there is none; and whether it was added.
+    #[inline(always)]
+    pub fn find_or_insert(&mut self, key: &EntryKey<'_>, value_bytes: usize) -> (LogOffset, bool) {
+        match self.find(key) {
+            Some(offset) => (offset, false),
+            None => (self.insert(key, value_bytes), true),
+        }
+    }
+
+    /// Makes `value` the value of `key`'s entry, whether or not there is one. An entry of another
+    /// length is replaced, and its old offset is void.
+    pub fn put(&mut self, key: &EntryKey<'_>, value: &[u8]) -> LogOffset {
+        let offset = match self.find(key) {
+            Some(offset) if self.value(offset).len() == value.len() => offset,
+            Some(offset) => self.replace(key, offset, value.len()),
+            None => self.insert(key, value.len()),
+        };
+        entry::value_mut(self.arena.entry_mut(offset)).copy_from_slice(value);
+        offset
+    }
+
+    /// The value of the entry at `offset`, in place.
+    #[inline(always)]
+    #[must_use]
+    pub fn value(&self, offset: LogOffset) -> &[u8] {
+        self.live(offset).value()
+    }
+
+    /// One field of the entry at `offset`, `at` bytes into its value.
+    #[inline(always)]
+    #[must_use]
+    pub fn field<T: Fixed>(&self, offset: LogOffset, at: usize) -> T {
+        T::read(&self.value(offset)[at..])
+    }
+
+    /// Where the entry may be changed. In the log this copies a frozen entry to the tail; here it
+    /// lies where it lay. Go on with the answer: the offset that was passed may be void.
+    #[inline(always)]
+    #[must_use]
+    pub fn writable(&mut self, offset: LogOffset) -> LogOffset {
+        offset
+    }
+
+    /// Changes one field of the entry at `offset`, which [`Store::writable`] or an insertion gave.
+    #[inline(always)]
+    pub fn set<T: Fixed>(&mut self, offset: LogOffset, at: usize, field: T) {
+        debug_assert!(self.live(offset).is_live());
+        let value = entry::value_mut(self.arena.entry_mut(offset));
+        field.write(&mut value[at..]);
+    }
+
+    /// Deletes the entry of `key`; says whether there was one.
+    pub fn delete(&mut self, key: &EntryKey<'_>) -> bool {
+        let Some(offset) = self.find(key) else {
+            return false;
+        };
+        self.delete_at(offset);
+        true
+    }
+
+    /// Deletes the entry at `offset`.
+    pub fn delete_at(&mut self, offset: LogOffset) {
+        let hash = self.live(offset).index_hash();
+        let arena = &self.arena;
+        self.index
+            .remove(hash, offset, |offset| arena.entry(offset).index_hash());
+        self.arena.free(offset);
+    }
+
+    /// The key bytes of the entry at `offset`.
+    #[inline(always)]
+    #[must_use]
+    pub fn key(&self, offset: LogOffset) -> &[u8] {
+        self.live(offset).key()
+    }
+
+    /// The key's hash, as the entry keeps it.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(&self, offset: LogOffset) -> KeyHash {
+        self.live(offset).hash()
+    }
+
+    /// The namespace of the entry at `offset`.
+    #[inline(always)]
+    #[must_use]
+    pub fn namespace(&self, offset: LogOffset) -> u64 {
+        self.live(offset).namespace()
+    }
+
+    /// All that the entry at `offset` is known by.
+    #[must_use]
+    pub fn entry_key(&self, offset: LogOffset) -> EntryKey<'_> {
+        let entry = self.live(offset);
+        EntryKey {
+            operator: entry.operator(),
+            hash: entry.hash(),
+            key: entry.key(),
+            namespace: entry.namespace(),
+        }
+    }
+
+    /// The entries of one operator in one slot, in no order. Walks the whole store: it is for
+    /// handing a slot over and for exports, not for a record's path.
+    pub fn iter_slot(&self, operator: OperatorId, slot: Slot) -> impl Iterator<Item = LogOffset> {
+        slot_entries(self, operator)
+            .filter_map(move |(offset, entry)| (entry.hash().slot() == slot).then_some(offset))
+    }
+
+    /// The entries of one operator, in no order: what its indexes are rebuilt from.
+    pub fn iter_operator(&self, operator: OperatorId) -> impl Iterator<Item = LogOffset> {
+        slot_entries(self, operator).map(|(offset, _)| offset)
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn entry_count(&self) -> u64 {
+        self.index.entry_count()
+    }
+
+    /// How many bytes the entries and their index take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.arena.live_bytes() + self.index.table_bytes()
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (LogOffset, Entry<'_>)> {
+        self.arena.iter()
+    }
+
+    /// Whether the entry at `offset` is still one of this operator, hash and namespace. `offset`
+    /// must have been an entry's once.
+    #[must_use]
+    pub fn is_at(
+        &self,
+        operator: OperatorId,
+        hash: KeyHash,
+        namespace: u64,
+        offset: LogOffset,
+    ) -> bool {
+        self.living(operator, offset)
+            .is_some_and(|entry| entry.hash() == hash && entry.namespace() == namespace)
+    }
+
+    /// The entry at `offset`, if one of `operator` lives there still.
+    pub(super) fn living(&self, operator: OperatorId, offset: LogOffset) -> Option<Entry<'_>> {
+        let entry = self.arena.entry(offset);
+        (entry.is_live() && entry.operator() == operator).then_some(entry)
+    }
+
+    #[inline(always)]
+    fn live(&self, offset: LogOffset) -> Entry<'_> {
+        let entry = self.arena.entry(offset);
+        debug_assert!(entry.is_live(), "the entry at {offset:?} was deleted");
+        entry
+    }
+
+    fn replace(&mut self, key: &EntryKey<'_>, old: LogOffset, value_bytes: usize) -> LogOffset {
+        let room = self
+            .arena
+            .take(entry::entry_bytes(key.key.len(), value_bytes));
+        let bytes = &mut self.arena.entry_mut(room.offset)[..room.room_bytes];
+        entry::write(bytes, key, value_bytes, room.fresh);
+        self.index.repoint(key.index_hash(), old, room.offset);
+        self.arena.free(old);
+        room.offset
+    }
+}
