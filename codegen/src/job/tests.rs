@@ -1,0 +1,246 @@
+//! What a job expands to, as text: each test holds the function as written and as rewritten.
+
+use proc_macro2::TokenStream;
+
+use super::expand;
+
+fn printed(tokens: TokenStream) -> String {
+    prettyplease::unparse(&syn::parse2(tokens).unwrap())
+}
+
+fn expanded(job: &str) -> String {
+    printed(expand(TokenStream::new(), job.parse().unwrap()))
+}
+
+#[track_caller]
+fn assert_expands(job: &str, expected: &str) {
+    assert_eq!(expanded(job), printed(expected.parse().unwrap()));
+}
+
+#[track_caller]
+fn assert_refused(job: &str, message: &str) {
+    let text = expanded(job);
+    assert!(text.contains("compile_error"), "{text}");
+    assert!(text.contains(message), "{text}");
+}
+
+#[test]
+fn the_job_of_the_readme() {
+    assert_expands(
+        r#"
+        /// Clicks.
+        pub fn clicks_per_user(clicks: Stream<Click>) -> Changelog<String, u64> {
+            clicks.filter(|c| c.page != "about_us").key_by(|c| c.user).count()
+        }
+        "#,
+        r#"
+        /// Clicks.
+        pub fn clicks_per_user(
+            clicks: Stream<Click>,
+        ) -> Changelog<
+            String,
+            u64,
+            impl ::pelton::chain::Chain<Out = ::pelton::record::Change<String, u64>>,
+        > {
+            clicks
+                .filter(|c| c.page != "about_us")
+                .key_by(move |c, __key| __key.of(c.user))
+                .count()
+                .named("clicks_per_user")
+        }
+        "#,
+    );
+}
+
+#[test]
+fn closures_hand_their_value_to_a_second_parameter() {
+    assert_expands(
+        "fn job(clicks: Stream<Click>, settings: Settings) {
+            let limit = settings.limit.map(|l| l * 2);
+            clicks
+                .map(|c| PageView { page: c.page.map(|p| p.trim()) })
+                .filter_map(move |c| { (c.n > limit).then(|| Some(c)?) })
+                .flat_map(|c| { let parts = c.page.split(','); parts.map(|page| PageView { page }) })
+                .map(|c| -> PageView<'_> { c })
+                .map(to_page)
+                .map(|c, out| out.emit(c))
+                .key_by(|ClickView { user, page, .. }| (user, page.len()))
+                .sink()
+        }",
+        "fn job(clicks: Stream<Click>, settings: Settings) {
+            let limit = settings.limit.map(|l| l * 2);
+            clicks
+                .map(move |c, __out| __out.emit(PageView { page: c.page.map(|p| p.trim()) }))
+                .filter_map(move |c, __out| __out.emit_some((c.n > limit).then(|| Some(c)?)))
+                .flat_map(move |c, __out| __out.emit_all({
+                    let parts = c.page.split(',');
+                    parts.map(|page| PageView { page })
+                }))
+                .map(move |c, __out| __out.emit({
+                    let result: PageView<'_> = { c };
+                    result
+                }))
+                .map(to_page)
+                .map(|c, out| out.emit(c))
+                .key_by(move |ClickView { user, page, .. }, __key| __key.of((user, page.len())))
+                .sink()
+        }",
+    );
+}
+
+#[test]
+fn what_leaves_a_closure_early_is_refused() {
+    let leaves = "`return` can't leave the closure of `map`";
+    assert_refused(
+        "fn job(s: Stream<A>) { s.map(|a| { if a.x { return B {}; } B {} }) }",
+        leaves,
+    );
+    let leaves = "`?` can't leave the closure of `filter_map`";
+    assert_refused(
+        "fn job(s: Stream<A>) { s.filter_map(|a| Some(B { x: a.x? })) }",
+        leaves,
+    );
+    let text = expanded("fn job(s: Stream<A>) { s.map(|a| (|| { return B { x: a.x? }; })()) }");
+    assert!(!text.contains("compile_error"), "{text}");
+}
+
+#[test]
+fn a_root_branches_where_it_starts() {
+    assert_expands(
+        "fn job(clicks: Stream<Click>) -> (Stream<A>, pelton::Changelog<B, u64>) {
+            let again = clicks;
+            let a = again.map(to_a);
+            for _ in 0..2 { again.sink(); }
+            let b = join(again, other).key_by(|b| b.id);
+            (a, b.count())
+        }",
+        "fn job(
+            clicks: Stream<Click>,
+        ) -> (
+            Stream<A, impl ::pelton::chain::Chain<Out = A>>,
+            pelton::Changelog<
+                B,
+                u64,
+                impl ::pelton::chain::Chain<Out = ::pelton::record::Change<B, u64>>,
+            >,
+        ) {
+            let again = clicks;
+            let a = again.clone().map(to_a);
+            for _ in 0..2 { again.clone().sink(); }
+            let b = join(again, other).key_by(move |b, __key| __key.of(b.id));
+            (a, b.count().named(\"job\"))
+        }",
+    );
+}
+
+#[test]
+fn a_derived_stream_is_used_once_unless_it_forks() {
+    let once = "a derived stream can be used once for now; branch where it starts, or call .fork()";
+    assert_refused(
+        "fn job(s: Stream<A>) { let d = s.map(f); d.sink(); d.sink(); }",
+        once,
+    );
+    assert_refused("fn job(s: Changelog<K, V>) { s.sink(); s.sink(); }", once);
+    assert_refused("fn job<C>(s: Stream<A, C>) { s.sink(); s.sink(); }", once);
+    for job in [
+        "fn job(s: Stream<A>) { let d = s.map(f); d.fork().sink(); d.sink(); }",
+        "fn job(s: Stream<A>) { let d = s.map(f); let d = d.map(g); d.sink(); }",
+        "fn job(s: Stream<A>) { let d = s.map(f); if x { d.sink(); } else { d.print(); } }",
+        "fn job(s: Stream<A>) { let d = s.map(|d| f(d, d)); d.sink(); }",
+    ] {
+        assert!(!expanded(job).contains("compile_error"), "{job}");
+    }
+}
+
+#[test]
+fn a_shadowed_name_is_another_stream() {
+    assert_expands(
+        "fn job(s: Stream<A>, n: u64) {
+            let t = s.map(f);
+            { let s = n; s.count(); s.count(); }
+            if let Some(s) = n.get() { s.count(); }
+            s.sink(t);
+        }",
+        "fn job(s: Stream<A>, n: u64) {
+            let t = s.clone().map(f);
+            { let s = n; s.count(); s.count(); }
+            if let Some(s) = n.get() { s.count(); }
+            s.sink(t);
+        }",
+    );
+}
+
+#[test]
+fn stateful_operators_are_named_for_what_they_are_bound_to() {
+    assert_expands(
+        r#"
+        fn job(s: Stream<A>, rules: Rules) -> Stream<B> {
+            let rule_count = rules.iter().count();
+            let totals = s.count().map(f).tumbling(day).map(g).count();
+            let totals = totals.map(f).count();
+            let mine = s.count().named("mine_count").process(p).count().named("x").map(f);
+            let (a, b) = (s.count(), s.aggregate(f));
+            let _ = s.count();
+            let inner = { let other = s.count(); other.hopping(h) };
+            inner.join_by_position(s.process(p), |l, r| f(l.count(), r))
+        }
+        "#,
+        r#"
+        fn job(
+            s: Stream<A>,
+            rules: Rules,
+        ) -> Stream<B, impl ::pelton::chain::Chain<Out = B>> {
+            let rule_count = rules.iter().count();
+            let totals = s.clone()
+                .count().named("totals_count").map(f)
+                .tumbling(day).named("totals_tumbling").map(g)
+                .count().named("totals");
+            let totals = totals.map(f).count().named("totals_2");
+            let mine = s.clone()
+                .count().named("mine_count")
+                .process(p).named("mine_process")
+                .count().named("x").map(f);
+            let (a, b) = (
+                s.clone().count().named("a"),
+                s.clone().aggregate(f).named("b"),
+            );
+            let _ = s.clone().count().named("job");
+            let inner = {
+                let other = s.clone().count().named("other");
+                other.hopping(h).named("inner")
+            };
+            inner
+                .join_by_position(s.process(p).named("job_process"), |l, r| f(l.count(), r))
+                .named("job_2")
+        }
+        "#,
+    );
+}
+
+#[test]
+fn a_chain_that_the_user_wrote_stays() {
+    let job = "fn job<C: Chain>(s: Stream<A, C>) -> Result<Stream<A, C>, Error> { Ok(s) }";
+    assert_expands(job, job);
+    assert_expands(
+        "fn job(s: Stream<A>) -> Result<Stream<A>, Error> { Ok(s) }",
+        "fn job(
+            s: Stream<A>,
+        ) -> Result<Stream<A, impl ::pelton::chain::Chain<Out = A>>, Error> { Ok(s) }",
+    );
+}
+
+#[test]
+fn what_is_no_plain_function_is_refused() {
+    assert_refused("async fn job(s: Stream<A>) {}", "so it is not async");
+    assert_refused("fn job(&self, s: Stream<A>) {}", "not a method");
+    assert_refused("struct Job;", "belongs on a function");
+    let arguments = "name = 1".parse().unwrap();
+    let text = printed(expand(arguments, "fn job() {}".parse().unwrap()));
+    assert!(text.contains("takes no arguments"), "{text}");
+}
+
+#[test]
+fn an_expansion_holds_no_unsafe() {
+    let text = expanded("fn job(s: Stream<A>) -> Stream<A> { s.map(|a| a).key_by(|a| a).count() }");
+    assert!(!text.contains("unsafe"), "{text}");
+}
