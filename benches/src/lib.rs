@@ -1,5 +1,3 @@
-//! Benchmarks of the engine's steps, each beside a yardstick in the same run. The programs in
-//! `benches/` print what the functions here measure; the tests run the same functions small.
+//! Yardsticks and measurements. A figure is a ratio to a yardstick in the same run.
 
-pub mod exact;
-pub mod state;
+pub mod fraud;

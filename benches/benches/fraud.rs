@@ -1,0 +1,98 @@
+//! The fraud job against its yardstick, on the real data where it is at hand:
+//! `cargo bench -p pelton-benches --bench fraud`.
+//!
+//! `PELTON_FRAUD_DATA` names another file of the same form (`.zst`); without either, it generates
+//! transactions.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use pelton::clock::Clock;
+use pelton_benches::fraud::{Outcome, parse_rows, run_reader, run_rows};
+use pelton_cli::fraud::generator::write_csv;
+use pelton_cli::output;
+
+/// Each is measured so often; the best and the median are shown.
+const ROUNDS: usize = 5;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::temp_dir().join(format!("pelton-bench-fraud-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let result = measure(&folder);
+    std::fs::remove_dir_all(&folder)?;
+    result
+}
+
+fn measure(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let data = data(folder)?;
+    eprintln!("data: {}", data.display());
+    let (features, decisions) = (folder.join("features.csv"), folder.join("decisions.ndjson"));
+    let outcome = rounds("loop, from the file to the files", || {
+        let input = zstd::stream::read::Decoder::new(File::open(&data)?)?;
+        run_reader(
+            input,
+            &mut File::create(&features)?,
+            &mut File::create(&decisions)?,
+        )
+    })?;
+    let mut bytes = Vec::new();
+    zstd::stream::read::Decoder::new(File::open(&data)?)?.read_to_end(&mut bytes)?;
+    rounds("loop, from memory to the files", || {
+        run_reader(
+            &bytes[..],
+            &mut File::create(&features)?,
+            &mut File::create(&decisions)?,
+        )
+    })?;
+    rounds("loop, from memory to nowhere", || {
+        run_reader(&bytes[..], &mut io::sink(), &mut io::sink())
+    })?;
+    let rows = parse_rows(&bytes);
+    rounds("loop, parsed rows, windows and rules alone", || {
+        let (outcome, sum) = run_rows(&rows);
+        std::hint::black_box(sum);
+        Ok(outcome)
+    })?;
+    if let Some(quality) = outcome.quality.quality() {
+        eprintln!("{}", serde_json::to_string_pretty(&quality)?);
+    }
+    Ok(())
+}
+
+/// The real data, the named data, or generated data.
+fn data(folder: &Path) -> Result<PathBuf, pelton_cli::ProgramError> {
+    if let Some(named) = std::env::var_os("PELTON_FRAUD_DATA") {
+        return Ok(named.into());
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let real = root.join("transactions.csv.zst");
+    if real.exists() {
+        return Ok(real);
+    }
+    let path = folder.join("transactions.csv.zst");
+    let mut out = output::create(&path)?;
+    write_csv(1, 872_795, &mut out)
+        .and_then(|()| out.finish())
+        .map_err(|source| pelton_cli::ProgramError::write(&path, source))?;
+    Ok(path)
+}
+
+fn rounds(what: &str, mut run: impl FnMut() -> io::Result<Outcome>) -> io::Result<Outcome> {
+    let clock = Clock::machine();
+    let (mut times_ns, mut outcome) = (Vec::new(), Outcome::default());
+    for _ in 0..ROUNDS {
+        let start_ns = clock.now_ns();
+        outcome = run()?;
+        times_ns.push(clock.now_ns() - start_ns);
+    }
+    times_ns.sort_unstable();
+    let per_s = |ns: u64| {
+        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+        let rate = outcome.accepted as f64 * 1e3 / ns as f64;
+        rate
+    };
+    let (best, median) = (per_s(times_ns[0]), per_s(times_ns[ROUNDS / 2]));
+    eprintln!("{what:<45} best {best:5.2} M tx/s, median {median:5.2} M tx/s");
+    Ok(outcome)
+}
