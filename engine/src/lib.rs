@@ -1,6 +1,7 @@
 //! Pelton: a thread-per-core stream-processing engine. See the README for what it does today.
 //!
-//! The modules stand in the order in which a record walks through them.
+//! The modules stand in the order in which a record walks through them: first what every step
+//! knows, then the nine steps, then the job that ties them together.
 
 // So that the macros' `::pelton` paths also hold inside this crate.
 extern crate self as pelton;
@@ -14,12 +15,23 @@ pub mod io;
 pub mod metric;
 pub mod record;
 
-pub mod chain;
-pub mod decode;
-pub mod job;
-pub mod ring;
-pub mod route;
-pub mod shard;
-pub mod sink;
 pub mod source;
+
+pub mod decode;
+
+pub mod route;
+
+pub mod ring;
+
+pub mod shard;
+
+pub mod chain;
+
 pub mod state;
+
+pub mod sink;
+
+pub mod job;
+
+pub use job::{Changelog, Driver, Engine, Job, JobError, JobReport, RunningJob, Settings, Stream};
+pub use record::{Decimal, EventTime, TimeSpan};

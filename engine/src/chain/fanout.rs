@@ -72,7 +72,12 @@ impl<R: Record, B: Blueprint<R>> BranchBlueprint<R> for B {
     #[expect(private_interfaces, reason = "a branch is opaque outside of this file")]
     fn build_branch(&self, wiring: &mut Wiring<'_>) -> Box<dyn Branch> {
         let push = self.build(wiring);
-        Box::new(Pipe { push, at: 0, repeated: false, record: std::marker::PhantomData::<fn() -> R> })
+        Box::new(Pipe {
+            push,
+            at: 0,
+            repeated: false,
+            record: std::marker::PhantomData::<fn() -> R>,
+        })
     }
 }
 
@@ -94,7 +99,10 @@ impl<R: Record> Fanout<R> {
         Self {
             frames,
             filled_bytes: 0,
-            branches: blueprints.iter().map(|branch| branch.build_branch(wiring)).collect(),
+            branches: blueprints
+                .iter()
+                .map(|branch| branch.build_branch(wiring))
+                .collect(),
             record: std::marker::PhantomData,
         }
     }
@@ -155,7 +163,10 @@ impl<R: Record> Fanout<R> {
 
     /// Passes a marker on; the batch must be empty.
     pub(crate) fn marker(&mut self, marker: Marker) {
-        assert!(self.is_empty(), "a marker leaves after the records before it");
+        assert!(
+            self.is_empty(),
+            "a marker leaves after the records before it"
+        );
         for branch in &mut self.branches {
             branch.terminal().marker(marker);
         }
@@ -184,7 +195,12 @@ pub(crate) struct Fork<R: Record> {
 
 impl<R: Record> Fork<R> {
     pub(crate) fn new(fanout: Fanout<R>) -> Self {
-        Self { fanout, waiting_markers: Vec::new(), accepted: 0, seen: 0 }
+        Self {
+            fanout,
+            waiting_markers: Vec::new(),
+            accepted: 0,
+            seen: 0,
+        }
     }
 
     fn send_markers(&mut self) -> bool {
@@ -231,7 +247,10 @@ impl<R: Record> Push<R> for Fork<R> {
         if !self.send_markers() {
             return Flow::Blocked;
         }
-        let header = FrameHeader { ordinal: header.ordinal.wrapping_add(self.seen), ..*header };
+        let header = FrameHeader {
+            ordinal: header.ordinal.wrapping_add(self.seen),
+            ..*header
+        };
         if !self.fanout.append(&header, view)
             && (self.fanout.drain().is_blocked() || !self.fanout.append(&header, view))
         {
@@ -251,7 +270,10 @@ pub(crate) struct ForkBlueprint<R: Record> {
 impl<R: Record> Blueprint<R> for ForkBlueprint<R> {
     type Push = Fork<R>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Fork<R> {
-        let branches = self.branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let branches = self
+            .branches
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         Fork::new(Fanout::build(&branches, wiring))
     }
 }

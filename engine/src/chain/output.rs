@@ -33,12 +33,21 @@ impl OutputMeters {
         let (meter, latency) = if timed {
             let (handed, handed_reader) = latency_relay();
             let (visible, visible_reader) = latency_relay();
-            (Meter::new(clock.clone(), handed, visible), Some((handed_reader, visible_reader)))
+            (
+                Meter::new(clock.clone(), handed, visible),
+                Some((handed_reader, visible_reader)),
+            )
         } else {
             (Meter::silent(), None)
         };
-        let shard = ShardMeters { written: Arc::clone(&written), latency };
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner).push(shard);
+        let shard = ShardMeters {
+            written: Arc::clone(&written),
+            latency,
+        };
+        self.shards
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(shard);
         (written, meter)
     }
 
@@ -46,13 +55,17 @@ impl OutputMeters {
     pub(crate) fn records_out(&self) -> u64 {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         // Relaxed: a statistic read by copy.
-        shards.iter().map(|shard| shard.written.load(Ordering::Relaxed)).sum()
+        shards
+            .iter()
+            .map(|shard| shard.written.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Adds the latencies so far to `handed` and `visible`.
     pub(crate) fn latencies(&self, handed: &mut Latency, visible: &mut Latency) {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        for (to_handed, to_visible) in shards.iter_mut().filter_map(|shard| shard.latency.as_mut()) {
+        for (to_handed, to_visible) in shards.iter_mut().filter_map(|shard| shard.latency.as_mut())
+        {
             handed.merge(to_handed.read());
             visible.merge(to_visible.read());
         }
@@ -70,7 +83,11 @@ impl<I: Item, S: SinkFactory<I>> Blueprint<I> for OutputBlueprint<S> {
 
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
         let (written, meter) = self.meters.open(wiring.clock, wiring.timed);
-        let seat = SinkSeat { shard: wiring.shard.0, wake: wiring.wake(), meter };
+        let seat = SinkSeat {
+            shard: wiring.shard.0,
+            wake: wiring.wake(),
+            meter,
+        };
         Output {
             sink: self.factory.open(seat),
             written,

@@ -67,6 +67,12 @@ pub enum RejectReason {
     /// JSON, but a number, a text or an array.
     #[error("row is JSON but not an object")]
     NotAnObject,
+    /// Well-formed, but longer than the job's rings take.
+    #[error("record takes more than the {bytes_max} bytes that a ring holds at once")]
+    RecordTooLarge {
+        /// What a ring takes.
+        bytes_max: usize,
+    },
     /// An object or an array where the record has a field.
     #[error("field `{field}` is an object or an array, not a value")]
     Nested {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::output_error::{OutputError, Problem};
-use super::writer::{Latch, Link, Order, PORT_BUFFERS_MAX, WRITE_BUFFER_BYTES, Wake, lock};
+use super::reader::Wake;
+use super::writer::{Latch, Link, Order, PORT_BUFFERS_MAX, WRITE_BUFFER_BYTES, lock};
 use crate::clock::Clock;
 
 /// Room past the mark at which a buffer is handed over, so that the last line rarely grows it.

@@ -27,6 +27,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::output_error::{OutputError, Problem};
 use super::port::{PortReturn, WriteBuffer, WriterPort, Written};
+use super::reader::Wake;
 use crate::clock::Clock;
 
 /// How many bytes a buffer holds before it is handed over.
@@ -35,9 +36,6 @@ pub const WRITE_BUFFER_BYTES: usize = 256 * 1024;
 pub const PORT_BUFFERS_MAX: usize = 3;
 /// How many ports a writer has at most.
 pub const WRITER_PORTS_MAX: usize = 1_024;
-
-/// Wakes a shard that may be parked.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Where writing happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

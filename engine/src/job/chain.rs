@@ -43,14 +43,24 @@ pub struct Root<R: Record> {
 
 impl<R: Record> Clone for Root<R> {
     fn clone(&self) -> Self {
-        let Self { graph, branches, level } = self;
-        Self { graph: graph.clone(), branches: Arc::clone(branches), level: *level }
+        let Self {
+            graph,
+            branches,
+            level,
+        } = self;
+        Self {
+            graph: graph.clone(),
+            branches: Arc::clone(branches),
+            level: *level,
+        }
     }
 }
 
 impl<R: Record> std::fmt::Debug for Root<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Root").field("level", &self.level).finish_non_exhaustive()
+        f.debug_struct("Root")
+            .field("level", &self.level)
+            .finish_non_exhaustive()
     }
 }
 
@@ -58,8 +68,10 @@ impl<R: Record> Chain for Root<R> {
     type Out = R;
 
     fn attach<B: Blueprint<R>>(self, terminal: B) {
-        let mut branches =
-            self.branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut branches = self
+            .branches
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         branches.push(Box::new(terminal));
     }
 
@@ -106,7 +118,15 @@ where
     type Out = <O::Operator as KeyedOperator>::Out;
 
     fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
-        let Self { graph, exchange, level, id, operator, key_fn, .. } = self;
+        let Self {
+            graph,
+            exchange,
+            level,
+            id,
+            operator,
+            key_fn,
+            ..
+        } = self;
         graph.add_stage(level, move |stage| {
             let consumers = stage.take_consumers(exchange);
             let inputs = Inputs::new(consumers.into_iter().map(|consumer| (0, consumer)));
@@ -136,7 +156,7 @@ where
 
 /// The root of a chain behind a merge of two branches.
 #[derive(Debug)]
-pub struct Merged<L, R> {
+pub(crate) struct Merged<L, R> {
     pub(super) graph: Graph,
     pub(super) exchanges: [ExchangeId; 2],
     pub(super) level: Level,
@@ -149,10 +169,22 @@ impl<L: Record, R: Record> Chain for Merged<L, R> {
     type Out = Joined<L, R>;
 
     fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
-        let Self { graph, exchanges, level, id, .. } = self;
+        let Self {
+            graph,
+            exchanges,
+            level,
+            id,
+            ..
+        } = self;
         graph.add_stage(level, move |stage| {
-            let left = stage.take_consumers(exchanges[0]).into_iter().map(|ring| (0, ring));
-            let right = stage.take_consumers(exchanges[1]).into_iter().map(|ring| (1, ring));
+            let left = stage
+                .take_consumers(exchanges[0])
+                .into_iter()
+                .map(|ring| (0, ring));
+            let right = stage
+                .take_consumers(exchanges[1])
+                .into_iter()
+                .map(|ring| (1, ring));
             let inputs = Inputs::new(left.chain(right));
             let push = terminal.build(&mut stage.wiring);
             let body = PairBody::new(stage.name(id), MergeByPosition::<L, R>::new(id), push);
@@ -185,7 +217,11 @@ pub struct Then<C, Kind, F> {
 
 impl<C, Kind, F> Then<C, Kind, F> {
     pub(super) fn new(chain: C, function: F) -> Self {
-        Self { chain, function, kind: PhantomData }
+        Self {
+            chain,
+            function,
+            kind: PhantomData,
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::chain::Wiring;
-use crate::io::WriterMode;
 use crate::clock::Clock;
+use crate::io::WriterMode;
 use crate::metric::ShardCounters;
 use crate::record::{FRAME_HEADER_BYTES, SLOT_COUNT};
 use crate::ring::{Consumer, Producer, RingSettings, ring};
@@ -16,13 +16,13 @@ use crate::shard::park::{Parker, WaitStrategy, Waker, parking};
 use crate::shard::{Shard, ShardParts, Stall};
 use crate::state::Store;
 
+use super::Job;
 use super::driver::{self, Control};
 use super::error::JobError;
 use super::graph::{Plan, StageWiring};
 use super::limits;
 use super::running::{RunningJob, RunningParts};
 use super::settings::{Driver, Settings, core_count};
-use super::Job;
 
 /// What a source needs to open its splits.
 pub struct OpenContext {
@@ -32,7 +32,9 @@ pub struct OpenContext {
 
 impl std::fmt::Debug for OpenContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenContext").field("inline", &self.inline).finish_non_exhaustive()
+        f.debug_struct("OpenContext")
+            .field("inline", &self.inline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,21 +107,33 @@ impl Engine {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let driver = driver::pick(settings.driver, settings.shard_count, cores.len());
         let simulated = matches!(driver, Driver::Simulator { .. });
-        let clock = if simulated { Clock::simulated() } else { Clock::machine() };
+        let clock = if simulated {
+            Clock::simulated()
+        } else {
+            Clock::machine()
+        };
         let (parkers, wakers): (Vec<Parker>, Vec<Waker>) =
             (0..settings.shard_count).map(|_| parking()).unzip();
 
-        let context = OpenContext { wakers: wakers.clone(), inline: simulated };
+        let context = OpenContext {
+            wakers: wakers.clone(),
+            inline: simulated,
+        };
         let mut split_count = 0;
         for source in &mut plan.sources {
             split_count += source(&context)?;
         }
-        let mode = if simulated { WriterMode::Inline } else { WriterMode::Thread };
+        let mode = if simulated {
+            WriterMode::Inline
+        } else {
+            WriterMode::Thread
+        };
         for begin in &plan.beginners {
             begin(&clock, mode)?;
         }
-        let counters: Vec<Arc<ShardCounters>> =
-            (0..settings.shard_count).map(|_| Arc::new(ShardCounters::new())).collect();
+        let counters: Vec<Arc<ShardCounters>> = (0..settings.shard_count)
+            .map(|_| Arc::new(ShardCounters::new()))
+            .collect();
         let barrier = Arc::new(AtomicU64::new(0));
         let build = ShardBuild {
             settings: &settings,
@@ -163,7 +177,10 @@ impl Engine {
             return Err(JobError::Setting {
                 setting: "the number of shards",
                 found: settings.shard_count.to_string(),
-                expected: format!("1 to {shard_count_max} (this machine has {} cores)", core_count()),
+                expected: format!(
+                    "1 to {shard_count_max} (this machine has {} cores)",
+                    core_count()
+                ),
             });
         }
         if settings.ring_bytes < limits::RING_BYTES_MIN {
@@ -191,7 +208,9 @@ fn check_names(names: &[String]) -> Result<(), JobError> {
     sorted.sort_unstable();
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Ok(()),
-        Some(pair) => Err(JobError::DuplicateName { name: pair[0].clone() }),
+        Some(pair) => Err(JobError::DuplicateName {
+            name: pair[0].clone(),
+        }),
     }
 }
 
@@ -213,7 +232,8 @@ impl ShardBuild<'_> {
         let ranges = Arc::new(RangeTable::even(self.settings.shard_count));
         let (mut producers, mut consumers) = self.rings(plan.exchange_count);
         // Last stages first; the sort is stable, so a plan is served in one order always.
-        plan.stages.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+        plan.stages
+            .sort_by_key(|(level, _)| std::cmp::Reverse(*level));
         let names = plan.operator_names.clone();
         (0..self.settings.shard_count)
             .map(|shard| {
@@ -232,8 +252,11 @@ impl ShardBuild<'_> {
                     payload_bytes_max: self.payload_bytes_max(),
                     rate: self.rate_of_shard(index),
                 };
-                let stages =
-                    plan.stages.iter_mut().map(|(_, build)| build(&mut wiring)).collect();
+                let stages = plan
+                    .stages
+                    .iter_mut()
+                    .map(|(_, build)| build(&mut wiring))
+                    .collect();
                 Shard::new(ShardParts {
                     stages,
                     store: Store::new(),
@@ -261,7 +284,9 @@ impl ShardBuild<'_> {
     /// A shard's share of the rate is its share of the splits.
     fn rate_of_shard(&self, shard: usize) -> Option<f64> {
         let shard_count = usize::from(self.settings.shard_count);
-        let own = (0..self.split_count).filter(|split| split % shard_count == shard).count();
+        let own = (0..self.split_count)
+            .filter(|split| split % shard_count == shard)
+            .count();
         #[expect(clippy::cast_precision_loss, reason = "a few splits")]
         let share = own as f64 / self.split_count.max(1) as f64;
         self.settings.rate.map(|rate| rate * share)

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::chain::Fanout;
 use crate::io::ReaderMode;
 use crate::record::{Record, TimeSpan};
-use crate::shard::{Keep, SideOutput, SideOutputs, SideSink, SourceSettings, SourceStage, SplitInput};
+use crate::shard::{
+    Keep, SideOutput, SideOutputs, SideSink, SourceSettings, SourceStage, SplitInput,
+};
 use crate::sink::{SinkFactory, SinkSeat};
 use crate::source::{FileSettings, FileSplit, PushSplit, Rejected, SourceError, Split, expand};
 
@@ -40,7 +42,10 @@ impl Files {
     /// The files that `inputs` name.
     pub fn new(inputs: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let inputs = inputs.into_iter().map(Into::into).collect();
-        Self { inputs, settings: FileSettings::default() }
+        Self {
+            inputs,
+            settings: FileSettings::default(),
+        }
     }
 
     /// Reads them with these settings.
@@ -66,7 +71,9 @@ impl<R: Record> Source<R> for Files {
             let mode = if context.inline() {
                 ReaderMode::Inline
             } else {
-                ReaderMode::Thread { wake: context.wake(index) }
+                ReaderMode::Thread {
+                    wake: context.wake(index),
+                }
             };
             FileSplit::open(path, self.settings, mode)
         };
@@ -146,7 +153,9 @@ impl<R: Record> Default for SourceOptions<R> {
 
 impl<R: Record> std::fmt::Debug for SourceOptions<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SourceOptions").field("lateness", &self.lateness).finish_non_exhaustive()
+        f.debug_struct("SourceOptions")
+            .field("lateness", &self.lateness)
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,7 +186,8 @@ impl<R: Record> SourceOptions<R> {
     pub fn rejects<S: SinkFactory<Rejected>>(mut self, sink: S) -> Self {
         let sink = Arc::new(sink);
         self.rejects = Some(open_side(&sink));
-        self.registered.push(Box::new(move |graph| graph.add_sink::<Rejected, S>(&sink)));
+        self.registered
+            .push(Box::new(move |graph| graph.add_sink::<Rejected, S>(&sink)));
         self
     }
 
@@ -186,17 +196,14 @@ impl<R: Record> SourceOptions<R> {
     pub fn late<S: SinkFactory<R>>(mut self, sink: S) -> Self {
         let sink = Arc::new(sink);
         self.late = Some(open_side(&sink));
-        self.registered.push(Box::new(move |graph| graph.add_sink::<R, S>(&sink)));
+        self.registered
+            .push(Box::new(move |graph| graph.add_sink::<R, S>(&sink)));
         self
     }
 }
 
 /// Adds a source to the plan and answers its stream.
-pub(super) fn register<R, S>(
-    graph: &Graph,
-    mut source: S,
-    options: SourceOptions<R>,
-) -> Stream<R>
+pub(super) fn register<R, S>(graph: &Graph, mut source: S, options: SourceOptions<R>) -> Stream<R>
 where
     R: Record,
     S: Source<R>,
@@ -229,14 +236,27 @@ where
             rate: stage.rate,
             payload_bytes_max: stage.payload_bytes_max,
         };
-        let branches =
-            stage_branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let branches = stage_branches
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let fanout = Fanout::build(&branches, &mut stage.wiring);
         let outputs = SideOutputs {
-            rejects: options.rejects.as_ref().map(|open| open(stage.wiring.silent_seat())),
-            late: options.late.as_ref().map(|open| open(stage.wiring.silent_seat())),
+            rejects: options
+                .rejects
+                .as_ref()
+                .map(|open| open(stage.wiring.silent_seat())),
+            late: options
+                .late
+                .as_ref()
+                .map(|open| open(stage.wiring.silent_seat())),
         };
-        Box::new(SourceStage::new("source", splits, settings, fanout, outputs))
+        Box::new(SourceStage::new(
+            "source", splits, settings, fanout, outputs,
+        ))
     });
-    Stream::new(Root { graph: graph.clone(), branches, level: Level(0) })
+    Stream::new(Root {
+        graph: graph.clone(),
+        branches,
+        level: Level(0),
+    })
 }

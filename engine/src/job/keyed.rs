@@ -6,8 +6,8 @@
 use std::marker::PhantomData;
 
 use crate::chain::operators::{
-    Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec, PaneWindows,
-    Process, ProcessFunction, Sorted, Sum, WindowOutput,
+    Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec,
+    PaneWindows, Process, ProcessFunction, Sorted, Sum, WindowOutput,
 };
 use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator};
 use crate::record::{Change, Fixed, Key, Paired, Record, TimeSpan};
@@ -44,8 +44,7 @@ pub trait Order<R: Record>: Clone + Send + Sync + 'static {
     /// Names of the state it keeps beside the operator's own.
     const SUFFIXES: &'static [&'static str];
     /// Wraps it; `next` is the id of the first of those names.
-    fn wrap<Op: KeyedOperator<In = R>>(&self, operator: Op, next: OperatorId)
-    -> Self::Wrapped<Op>;
+    fn wrap<Op: KeyedOperator<In = R>>(&self, operator: Op, next: OperatorId) -> Self::Wrapped<Op>;
 }
 
 impl<R: Record> Order<R> for ArrivalOrder {
@@ -69,7 +68,7 @@ where
 
 /// An operator's blueprint: how it is made, and the order around it.
 #[derive(Debug, Clone)]
-pub struct Ordered<M, O> {
+pub(crate) struct Ordered<M, O> {
     make: M,
     order: O,
     at_end: bool,
@@ -107,7 +106,12 @@ where
     F: KeyFn<R, K>,
 {
     pub(super) fn new(chain: C, key_fn: F) -> Self {
-        Self { chain, key_fn, order: ArrivalOrder, record: PhantomData }
+        Self {
+            chain,
+            key_fn,
+            order: ArrivalOrder,
+            record: PhantomData,
+        }
     }
 
     /// Lets each key's records wait for the watermark, and applies them by event time; those of
@@ -125,8 +129,18 @@ where
     where
         G: for<'a> Fn(R::View<'a>) -> u64 + Clone + Send + Sync + 'static,
     {
-        let Self { chain, key_fn, record, .. } = self;
-        Keyed { chain, key_fn, order: TimeOrder { rank, waits }, record }
+        let Self {
+            chain,
+            key_fn,
+            record,
+            ..
+        } = self;
+        Keyed {
+            chain,
+            key_fn,
+            order: TimeOrder { rank, waits },
+            record,
+        }
     }
 }
 
@@ -139,25 +153,41 @@ where
     O: Order<R>,
 {
     /// Puts an operator behind an exchange that routes by the key.
-    fn operate<Op, M>(
-        self,
-        kind: &str,
-        suffixes: &'static [&'static str],
-        make: M,
-    ) -> Root<M, O, F>
+    fn operate<Op, M>(self, kind: &str, suffixes: &'static [&'static str], make: M) -> Root<M, O, F>
     where
         Op: KeyedOperator<Key = K, In = R>,
         M: Fn(OperatorId, bool) -> Op + Clone + Send + Sync + 'static,
     {
-        let Self { chain, key_fn, order, .. } = self;
+        let Self {
+            chain,
+            key_fn,
+            order,
+            ..
+        } = self;
         let graph = chain.graph().clone();
         let exchange = graph.add_exchange();
         let level = next_level(chain.level());
         let all_suffixes = suffixes.iter().chain(O::SUFFIXES);
         let (id, name) = graph.add_operator(kind, all_suffixes.copied());
-        chain.attach(ExchangeBlueprint { id: exchange, route: ByKey::new(key_fn.clone()) });
-        let operator = Ordered { make, order, at_end: false, suffixes };
-        Operated { graph, exchange, level, id, name, operator, key_fn }
+        chain.attach(ExchangeBlueprint {
+            id: exchange,
+            route: ByKey::new(key_fn.clone()),
+        });
+        let operator = Ordered {
+            make,
+            order,
+            at_end: false,
+            suffixes,
+        };
+        Operated {
+            graph,
+            exchange,
+            level,
+            id,
+            name,
+            operator,
+            key_fn,
+        }
     }
 
     /// Counts the records of each key.
@@ -166,10 +196,7 @@ where
     }
 
     /// Sums what `read` makes of each record.
-    pub fn sum<T, G>(
-        self,
-        read: G,
-    ) -> Changelog<K, T, impl Chain<Out = Change<K, T>>>
+    pub fn sum<T, G>(self, read: G) -> Changelog<K, T, impl Chain<Out = Change<K, T>>>
     where
         Sum<T>: Fold<Input = T, Output = T>,
         T: Copy + Send + 'static,
@@ -188,8 +215,13 @@ where
         G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
     {
         Changelog::new(self.operate("aggregate", &[], move |id, at_end| {
-            let emit =
-                if at_end { Emit::AtEnd } else { Emit::EveryChange { update_before: false } };
+            let emit = if at_end {
+                Emit::AtEnd
+            } else {
+                Emit::EveryChange {
+                    update_before: false,
+                }
+            };
             Aggregate::<K, R, V, G>::new(id, emit, read.clone())
         }))
     }

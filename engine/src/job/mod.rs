@@ -24,7 +24,7 @@ pub use error::JobError;
 pub use graph::{Graph, Level};
 pub use input::{Files, Source, SourceOptions, Splits};
 pub use keyed::Keyed;
-pub use running::{JobReport, Latencies, JobSnapshot, RunningJob};
+pub use running::{JobReport, JobSnapshot, Latencies, RunningJob};
 pub use settings::{Driver, Settings, core_count};
 pub use stream::{Changelog, Stream};
 
@@ -59,7 +59,9 @@ impl Job {
         let (input, split) = push_source("push", capacity);
         let closer = std::sync::Mutex::new(Some(input.clone()));
         self.graph.add_push_closer(move || {
-            let mut input = closer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut input = closer
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             if let Some(input) = input.take() {
                 input.close();
             }

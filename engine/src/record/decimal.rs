@@ -6,8 +6,20 @@ use super::Fixed;
 use super::field::FieldReason;
 
 /// A decimal number with six places: `Decimal(57_160_000)` is 57.16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Default,
+    rkyv::Archive,
+    rkyv::Serialize,
+    rkyv::Deserialize,
+)]
 pub struct Decimal(pub i64);
 
 impl Decimal {

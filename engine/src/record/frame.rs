@@ -23,8 +23,8 @@
 //! key is hashed once on its whole way; the slot is its top 12 bits.
 
 use rkyv::Portable;
-use rkyv::ser::{Positional, Serializer};
 use rkyv::ser::writer::Buffer;
+use rkyv::ser::{Positional, Serializer};
 
 use super::{EventTime, Fixed, KeyHash, Record};
 
@@ -209,7 +209,11 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     #[must_use]
     pub fn marker(self) -> Option<Marker> {
-        if self.0[4] < MARKER_KIND_MIN { None } else { Some(self.read_marker()) }
+        if self.0[4] < MARKER_KIND_MIN {
+            None
+        } else {
+            Some(self.read_marker())
+        }
     }
 
     #[cold]
@@ -236,7 +240,10 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     #[must_use]
     pub fn position(self) -> IngressPosition {
-        IngressPosition { sequence: u64::read(&self.0[24..]), split: u32::read(&self.0[32..]) }
+        IngressPosition {
+            sequence: u64::read(&self.0[24..]),
+            split: u32::read(&self.0[32..]),
+        }
     }
 
     /// The hash by which the frame was routed.
@@ -312,7 +319,10 @@ pub type FrameWriter<'b> = Serializer<Buffer<'b>, (), ()>;
 pub fn write_frame<R: Record>(header: &FrameHeader, view: R::View<'_>, frame: &mut [u8]) -> usize {
     let mut writer = Serializer::new(Buffer::from(&mut frame[FRAME_HEADER_BYTES..]), (), ());
     let encoded = R::encode(view, &mut writer);
-    assert!(encoded.is_ok(), "a record is never longer than its payload_bytes_max");
+    assert!(
+        encoded.is_ok(),
+        "a record is never longer than its payload_bytes_max"
+    );
     let payload_bytes = writer.pos();
     header.write(payload_bytes, frame);
     frame_bytes(payload_bytes)
@@ -352,7 +362,10 @@ mod tests {
         let mut bytes = rkyv::util::AlignedVec::<8>::new();
         bytes.resize(FRAME_HEADER_BYTES, 0);
         for marker in [
-            Marker::Watermark { time: EventTime(-7), idle: true },
+            Marker::Watermark {
+                time: EventTime(-7),
+                idle: true,
+            },
             Marker::Barrier(3),
             Marker::End,
         ] {

@@ -34,8 +34,8 @@ pub use decimal::Decimal;
 pub use field::{Field, FieldError, FieldReason, FieldSource, FieldText, RowWriter};
 pub use fixed::Fixed;
 pub use frame::{
-    FRAME_ALIGN, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameWriter, IngressPosition, MARKER_KIND_MIN, Marker, PayloadFull,
-    RowKind, frame_bytes, write_frame,
+    FRAME_ALIGN, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameWriter, IngressPosition,
+    MARKER_KIND_MIN, Marker, PayloadFull, RowKind, frame_bytes, write_frame,
 };
 pub use hash::{KeyHash, SLOT_COUNT, Slot};
 pub use item::{Change, ChangeView, Emit, Emitted, Item, Paired, Record, View};

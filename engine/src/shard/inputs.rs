@@ -62,7 +62,12 @@ impl Inputs {
             ended: false,
             held_at: None,
         });
-        Self { rings: rings.collect(), current: 0, watermark: EventTime::MIN, idle: false }
+        Self {
+            rings: rings.collect(),
+            current: 0,
+            watermark: EventTime::MIN,
+            idle: false,
+        }
     }
 
     pub(super) fn watermark(&self) -> EventTime {
@@ -115,7 +120,11 @@ impl Inputs {
     /// Lets all rings go once none is left that has not delivered the barrier.
     fn align(&mut self) -> Option<Change> {
         let epoch = self.rings.iter().find_map(|ring| ring.held_at)?;
-        if !self.rings.iter().all(|ring| ring.ended || ring.held_at == Some(epoch)) {
+        if !self
+            .rings
+            .iter()
+            .all(|ring| ring.ended || ring.held_at == Some(epoch))
+        {
             return None;
         }
         for ring in &mut self.rings {

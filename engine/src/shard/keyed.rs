@@ -61,7 +61,10 @@ where
     fn apply(&mut self, state: &mut Store, frame: Frame<'_>) -> Flow {
         let view = frame.view::<Op::In>();
         let header: FrameHeader = frame.header();
-        match self.operator.apply(state, &header, self.key_fn.key(view), view) {
+        match self
+            .operator
+            .apply(state, &header, self.key_fn.key(view), view)
+        {
             None => Flow::Ready,
             Some(emission) => {
                 let flow = self.emit(frame, emission, false);

@@ -29,9 +29,8 @@ pub(crate) use side::{Keep, SideOutput, SideSink};
 pub(crate) use source::{SideOutputs, SourceSettings, SourceStage, SplitInput};
 pub(crate) use stage::RingStage;
 pub(crate) use stall::Stall;
-pub(crate) use turn::{Shard, ShardParts};
 pub use timeline::{SplitStatus, Timeline};
-pub use turn::Turn;
+pub(crate) use turn::{Shard, ShardParts, Turn};
 
 use crate::chain::TerminalError;
 use crate::metric::ShardCount;

@@ -39,7 +39,12 @@ pub(crate) struct RingStage<B> {
 
 impl<B: Body> RingStage<B> {
     pub(crate) fn new(inputs: Inputs, body: B) -> Self {
-        Self { inputs, body, waiting: Vec::new(), done: false }
+        Self {
+            inputs,
+            body,
+            waiting: Vec::new(),
+            done: false,
+        }
     }
 
     /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
@@ -72,7 +77,8 @@ impl<B: Body> RingStage<B> {
                 Stopped::Budget => break,
                 Stopped::Wrapped => {}
                 Stopped::At(marker) => {
-                    self.waiting.extend(self.inputs.take(index, marker).into_iter().flatten());
+                    self.waiting
+                        .extend(self.inputs.take(index, marker).into_iter().flatten());
                     if self.settle(context).is_blocked() {
                         return Flow::Blocked;
                     }
@@ -88,7 +94,10 @@ impl<B: Body> RingStage<B> {
     /// Runs the frames that lie in one piece; answers how many bytes are done with, and why it
     /// stopped. A marker is counted as done with.
     fn run_frames(&mut self, context: &mut TurnContext<'_>) -> (usize, Stopped) {
-        let due = Due { watermark: self.inputs.watermark(), ended: false };
+        let due = Due {
+            watermark: self.inputs.watermark(),
+            ended: false,
+        };
         let input = &mut self.inputs.rings[self.inputs.current];
         let frames = input.consumer.readable();
         if frames.is_empty() {
@@ -104,7 +113,11 @@ impl<B: Body> RingStage<B> {
                 return (at, Stopped::Budget);
             }
             context.position = frame.position();
-            if self.body.run(context.state, input.side, frame, due).is_blocked() {
+            if self
+                .body
+                .run(context.state, input.side, frame, due)
+                .is_blocked()
+            {
                 return (at, Stopped::Blocked);
             }
             context.budget -= 1;

@@ -12,7 +12,7 @@ use super::{Stage, StageError, Stall, TurnContext};
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// Something happened: turn again.
     Worked,
     /// Nothing to do until someone wakes the shard, or until this time on the engine's clock.
@@ -37,7 +37,7 @@ pub(crate) struct ShardParts {
 }
 
 /// One core's worker.
-pub struct Shard {
+pub(crate) struct Shard {
     stages: Vec<Box<dyn Stage>>,
     store: Store,
     clock: Clock,
@@ -54,7 +54,9 @@ pub struct Shard {
 
 impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shard").field("stage_count", &self.stages.len()).finish_non_exhaustive()
+        f.debug_struct("Shard")
+            .field("stage_count", &self.stages.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +81,7 @@ impl Shard {
     ///
     /// # Errors
     /// A source, a sink or a ring that can't go on; the job ends.
-    pub fn turn(&mut self) -> Result<Turn, StageError> {
+    pub(crate) fn turn(&mut self) -> Result<Turn, StageError> {
         let now_ns = self.clock.now_ns();
         let mut context = TurnContext {
             state: &mut self.store,
@@ -128,31 +130,30 @@ impl Shard {
         if !idle {
             return Ok(Turn::Worked);
         }
-        Ok(Turn::Idle { until_ns: wake_at_ns })
+        Ok(Turn::Idle {
+            until_ns: wake_at_ns,
+        })
     }
 
     /// The driver is about to let the core go: the gap until the next turn is no hiccup.
-    pub fn parks(&mut self) {
+    pub(crate) fn parks(&mut self) {
         self.tally.parks += 1;
         self.hiccup.interrupted();
     }
 
     /// The stage and the record that were served last, for the message of a failure.
     #[must_use]
-    pub fn serving(&self) -> (&str, IngressPosition) {
-        let name = self.stages.get(self.serving).map_or("", |stage| stage.name());
+    pub(crate) fn serving(&self) -> (&str, IngressPosition) {
+        let name = self
+            .stages
+            .get(self.serving)
+            .map_or("", |stage| stage.name());
         (name, self.position)
     }
 
     /// The gaps in this shard's idle spinning: what the machine itself adds to a latency.
     #[must_use]
-    pub fn hiccup(&self) -> &Hiccup {
+    pub(crate) fn hiccup(&self) -> &Hiccup {
         &self.hiccup
-    }
-
-    /// The shard's state.
-    #[must_use]
-    pub fn store(&self) -> &Store {
-        &self.store
     }
 }

@@ -45,7 +45,7 @@ pub use format::{Csv, FormatFn, Json, RowFormat, format_fn};
 pub use lines::Lines;
 pub use meter::Meter;
 pub use number::{write_fixed6, write_i64, write_ratio6, write_u64};
-pub use reject::{RejectOutput, RejectWriter};
+pub use reject::RejectLines;
 pub use tally::{TallyShard, TallySink, tally};
 pub use text::{CsvRow, JsonRow, write_csv_text, write_json_text};
 

@@ -9,114 +9,40 @@
 //!
 //! The bytes are kept whole: as text where they are UTF-8, as hexadecimal digits where not.
 
-use std::fmt::{self, Write};
-use std::path::Path;
-
+use super::format::RowFormat;
 use super::number::write_u64;
 use super::text::write_json_text;
-use super::{Lines, Meter, SinkError};
-use crate::chain::Flow;
-use crate::clock::Clock;
-use crate::io::{FileWriter, Wake, WriterMode};
+use crate::record::FrameHeader;
+use crate::source::{Reject, Rejected};
 
-/// The file of rejects, shared by all shards.
-#[derive(Debug)]
-pub struct RejectOutput(FileWriter);
+/// Rejected rows as lines of JSON.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RejectLines;
 
-/// One shard's end of a [`RejectOutput`].
-#[derive(Debug)]
-pub struct RejectWriter {
-    lines: Lines,
-    reason: String,
-}
-
-impl RejectOutput {
-    /// Creates the file (`-` is standard output).
-    ///
-    /// # Errors
-    /// It can't be created.
-    pub fn create(path: &Path, clock: &Clock, mode: WriterMode) -> Result<Self, SinkError> {
-        Ok(Self(FileWriter::create(path, mode, clock, b"")?))
-    }
-
-    /// The writer of one shard.
-    pub fn open(&mut self, wake: Wake) -> RejectWriter {
-        RejectWriter {
-            lines: Lines::new(self.0.port(wake)),
-            reason: String::new(),
-        }
-    }
-
-    /// After every shard's `end` has answered true: waits, and returns the bytes written.
-    ///
-    /// # Errors
-    /// What went wrong and was not yet told.
-    pub fn finish(self) -> Result<u64, SinkError> {
-        Ok(self.0.finish()?)
-    }
-}
-
-impl RejectWriter {
-    /// Writes one reject; `Blocked` means that it was not taken.
-    pub fn write(
-        &mut self,
-        file: &str,
-        line: u64,
-        reason: &dyn fmt::Display,
-        bytes: &[u8],
-    ) -> Flow {
-        let Some(buffer) = self.lines.room() else {
-            return Flow::Blocked;
-        };
-        self.reason.clear();
-        write!(self.reason, "{reason}").expect("a string takes all text");
-        let out = &mut buffer.bytes;
+impl RowFormat<Rejected> for RejectLines {
+    fn write(&self, _: &FrameHeader, reject: Reject<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"file\":");
-        write_json_text(out, file);
+        write_json_text(out, reject.name);
         out.extend_from_slice(b",\"line\":");
-        write_u64(out, line);
+        write_u64(out, reject.line);
         out.extend_from_slice(b",\"reason\":");
-        write_json_text(out, &self.reason);
-        write_bytes(out, bytes);
-        out.extend_from_slice(b"}\n");
-        Flow::Ready
-    }
-
-    /// The turn ends: hands over what there is.
-    pub fn flush(&mut self) {
-        self.lines.flush();
-    }
-
-    /// Takes completions; answers whether there were any.
-    ///
-    /// # Errors
-    /// The file's failure.
-    pub fn poll(&mut self) -> Result<bool, SinkError> {
-        self.lines.poll(&mut Meter::silent())
-    }
-
-    /// Hands over the rest; answers whether all is written.
-    ///
-    /// # Errors
-    /// The file's failure.
-    pub fn end(&mut self) -> Result<bool, SinkError> {
-        self.lines.end(&mut Meter::silent())
+        write_json_text(out, &reject.reason.to_string());
+        write_bytes(out, reject.bytes);
+        out.push(b'}');
     }
 }
 
 fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     if let Ok(text) = std::str::from_utf8(bytes) {
         out.extend_from_slice(b",\"bytes\":");
         write_json_text(out, text);
         return;
     }
     out.extend_from_slice(b",\"bytes_hex\":\"");
-    out.reserve(bytes.len() * 2);
-    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-    out.extend(
-        bytes
-            .iter()
-            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]),
-    );
+    for byte in bytes {
+        out.push(HEX[usize::from(byte >> 4)]);
+        out.push(HEX[usize::from(byte & 15)]);
+    }
     out.push(b'"');
 }

@@ -26,9 +26,10 @@ mod rows;
 use std::io;
 use std::sync::Arc;
 
-use crate::decode::{HeaderError, RejectReason};
+use crate::decode::HeaderError;
+pub use crate::decode::RejectReason;
 use crate::io::{ReadError, plain};
-use crate::record::Record;
+use crate::record::{Item, Record};
 
 pub use expand::{SplitPath, expand};
 pub use file::{FileSettings, FileSplit, Format};
@@ -68,12 +69,55 @@ pub enum Next<'s, R: Record> {
 pub struct Reject<'s> {
     /// The file, or the split's name.
     pub name: &'s str,
-    /// The line in which the row starts, from 1; a header is line 1.
+    /// The line in which the row starts, from 1; a header is line 1. 0 where it is not known.
     pub line: u64,
     /// What is wrong with it.
     pub reason: RejectReason,
     /// The row without its line ending, up to [`ROW_KEPT_BYTES_MAX`].
     pub bytes: &'s [u8],
+}
+
+/// The item type of rejected rows, for sinks that take them.
+#[derive(Debug)]
+pub struct Rejected;
+
+impl Item for Rejected {
+    type View<'a> = Reject<'a>;
+}
+
+/// A rejected row that owns its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReject {
+    name: String,
+    line: u64,
+    reason: RejectReason,
+    bytes: Vec<u8>,
+}
+
+impl Reject<'_> {
+    /// The same with bytes of its own.
+    #[must_use]
+    pub fn to_kept(&self) -> KeptReject {
+        KeptReject {
+            name: self.name.to_owned(),
+            line: self.line,
+            reason: self.reason,
+            bytes: self.bytes.to_vec(),
+        }
+    }
+}
+
+impl KeptReject {
+    /// As sinks see it.
+    #[must_use]
+    pub fn view(&self) -> Reject<'_> {
+        Reject {
+            name: &self.name,
+            line: self.line,
+            reason: self.reason,
+            bytes: &self.bytes,
+        }
+    }
 }
 
 /// An input can't be opened or read: which one, what is wrong with it, and what to do.
@@ -109,6 +153,16 @@ pub enum SourceError {
         pattern: String,
         /// What is wrong with it.
         cause: Arc<glob::PatternError>,
+    },
+    /// More splits than one source reads at once.
+    #[error(
+        "the input has {found} files; at most {expected_max} are read at once: join some of them"
+    )]
+    TooManySplits {
+        /// How many there are.
+        found: usize,
+        /// How many may be.
+        expected_max: usize,
     },
     /// A file's columns do not fit the record.
     #[error("input \"{file}\", line {line}: {cause}")]

@@ -6,7 +6,7 @@
 //!
 //! Invariants
 //! 1. Both halves of a record are routed by the same hash, so they meet on one shard: the exchange in
-//!    front routes by [`MergeByPosition::key_hash`].
+//!    front routes by `merge_key_hash`.
 //! 2. As with `KeyedOperator`: `apply` runs once an input; `output` is pure and may run several
 //!    times; `done` runs once for each emission, after its output was taken.
 //! 3. What waits here is what one branch is ahead of the other, which the rings bound.
@@ -77,7 +77,7 @@ pub struct MergeByPosition<L, R> {
 }
 
 /// Split, sequence and ordinal: what both halves have in common.
-const POSITION_BYTES: usize = 14;
+const POSITION_BYTES: usize = 16;
 
 impl<L: Record, R: Record> MergeByPosition<L, R> {
     /// A merge that keeps halves under `operator`.
@@ -88,16 +88,15 @@ impl<L: Record, R: Record> MergeByPosition<L, R> {
             kinds: PhantomData,
         }
     }
-
-    /// What the exchanges in front of a merge route by.
-    #[inline]
-    #[must_use]
-    pub fn key_hash(position: IngressPosition, ordinal: u16) -> KeyHash {
-        KeyHash::of(&position_bytes(position, ordinal))
-    }
 }
 
-fn position_bytes(position: IngressPosition, ordinal: u16) -> [u8; POSITION_BYTES] {
+/// What the exchanges in front of a merge route by (invariant 1).
+#[inline]
+pub(crate) fn merge_key_hash(position: IngressPosition, ordinal: u32) -> KeyHash {
+    KeyHash::of(&position_bytes(position, ordinal))
+}
+
+fn position_bytes(position: IngressPosition, ordinal: u32) -> [u8; POSITION_BYTES] {
     let mut bytes = [0; POSITION_BYTES];
     (position.split, position.sequence, ordinal).write(&mut bytes);
     bytes

@@ -24,6 +24,7 @@ mod sorted;
 pub use aggregate::{Aggregate, AggregateEmission, Emit};
 pub use exact::{ExactSpec, ExactWindows};
 pub use fold::{Count, CountSum, CountSumSquares, Fold, Invertible, Merge, Sum};
+pub(crate) use merge::merge_key_hash;
 pub use merge::{Joined, MergeByPosition, MergeEmission, PairOperator, Side};
 pub use pane::{PaneSpec, PaneWindows, WindowOutput, WindowView};
 pub use process::{Process, ProcessFunction};

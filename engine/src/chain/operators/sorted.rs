@@ -31,6 +31,7 @@ pub struct Sorted<Op: KeyedOperator, F> {
     operator: OperatorId,
     inner: Op,
     order: F,
+    waits: bool,
     heap: BinaryHeap<Waiting>,
     next_number: u64,
     ready: Ready<Op::Emission>,
@@ -59,12 +60,21 @@ where
             operator,
             inner,
             order,
+            waits: true,
             heap: BinaryHeap::new(),
             next_number: 0,
             ready: Ready::Nothing,
             frame: FrameBuffer::default(),
             key: Vec::new(),
         }
+    }
+
+    /// Whether records wait for the watermark at all; where not, this passes them to the wrapped
+    /// operator as they arrive.
+    #[must_use]
+    pub fn waiting(mut self, waits: bool) -> Self {
+        self.waits = waits;
+        self
     }
 
     /// How many records wait.
@@ -119,6 +129,9 @@ where
         key: <Op::Key as Key>::View<'_>,
         view: <Op::In as Item>::View<'_>,
     ) -> Option<Op::Emission> {
+        if !self.waits {
+            return self.inner.apply(state, header, key, view);
+        }
         let number = self.next_number;
         self.next_number += 1;
         // No due item is being read: the body drains before the next input.
