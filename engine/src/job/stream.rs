@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::chain::operators::Joined;
 use crate::chain::{
-    ByPosition, ExchangeBlueprint, Filter, FlatMap, ForkBlueprint, KeyFn, Map, Out, OutEach,
+    ByPosition, ExchangeBlueprint, Filter, FlatMap, ForkBlueprint, KeyOut, Map, Out, OutEach,
     OutputBlueprint, OutputMeters,
 };
 use crate::record::{Change, Item, Key, Record};
@@ -106,7 +106,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     pub fn key_by<K, F>(self, key: F) -> Keyed<R, K, C, F>
     where
         K: Key,
-        F: KeyFn<R, K>,
+        // A bound that says `Fn` itself: inference reads closures' signatures off nothing else.
+        F: for<'o, 'a> Fn(R::View<'a>, KeyOut<'o, 'a, K>) + Clone + Send + Sync + 'static,
     {
         Keyed::new(self.chain, key)
     }
@@ -185,6 +186,13 @@ impl<K: Key, V: Copy + Send + 'static, C: Chain<Out = Change<K, V>>> Changelog<K
     pub fn at_end(mut self) -> Self {
         self.chain.emit_at_end();
         self
+    }
+
+    /// Collects the changes in memory; the answer is a handle to them.
+    pub fn collect(self) -> CollectSink<Change<K, V>> {
+        let rows = CollectSink::new();
+        self.to(rows.clone());
+        rows
     }
 
     /// The changes as a stream of their own.

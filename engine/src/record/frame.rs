@@ -41,7 +41,7 @@ pub const fn frame_bytes(payload_bytes: usize) -> usize {
 }
 
 /// What a row does to the table that it is part of. A plain stream only inserts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub enum RowKind {
     /// A new row.
