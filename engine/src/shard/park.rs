@@ -10,6 +10,7 @@
 //!    sides, so one of them sees the other: no wake-up is lost.
 //! 3. What sleeps is registered under the lock, and only while `sleeping` is still 1; a waker
 //!    takes the flag first and then the lock, so it finds what it has to wake.
+//! 4. The flag is written by read-modify-write only, off the path of a shard that has work.
 //!
 //! ```text
 //!   shard                                 any other thread
@@ -74,8 +75,10 @@ pub struct Parker(Arc<Place>);
 impl Parker {
     /// The shard is about to sleep. Now it looks for work once more, and then cancels or parks.
     pub fn prepare(&self) {
-        // Relaxed: the fence orders it before the last look for work.
-        self.0.sleeping.store(SLEEPING, Ordering::Relaxed);
+        // Relaxed: the fence orders it before the last look for work. A swap and not a store, here
+        // and in `cancel`: all writes of the flag are then one chain, and a waker that has seen
+        // this value cannot replace an older one (invariant 4).
+        self.0.sleeping.swap(SLEEPING, Ordering::Relaxed);
         // SeqCst: pairs with the fence in `Waker::wake` (invariant 2).
         fence(Ordering::SeqCst);
     }
@@ -83,7 +86,7 @@ impl Parker {
     /// There was work after all, or a timer was first.
     pub fn cancel(&self) {
         // Relaxed: a waker that still sees the flag wakes a shard that is awake, which is harmless.
-        self.0.sleeping.store(AWAKE, Ordering::Relaxed);
+        self.0.sleeping.swap(AWAKE, Ordering::Relaxed);
     }
 
     /// Puts the thread to sleep until it is woken or the time is over. It may return early, so the
