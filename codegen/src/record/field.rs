@@ -202,25 +202,29 @@ fn form(of: &Type) -> syn::Result<Form> {
 
 /// Says what to write instead, where there is a usual answer.
 fn unsupported(of: &Type) -> Error {
-    let text = of.to_token_stream().to_string().replace(' ', "");
-    let advice = match text.as_str() {
+    let compact = of.to_token_stream().to_string().replace(' ', "");
+    let advice = match compact.as_str() {
         "usize" | "isize" => "a record is the same on every machine: use `u64` or `i64`",
         "u128" | "i128" => "the widest number of a record has 64 bits",
         "char" => "use `String`",
         "Instant" | "SystemTime" | "Duration" => "use `EventTime`, or microseconds as `i64`",
-        _ if text.starts_with('&') => {
+        _ if compact.starts_with('&') => {
             "a record owns its text: use `String`; closures see it as `&str`"
         }
-        _ if text.starts_with("Vec<") => {
+        _ if compact.starts_with("Vec<") => {
             "a record holds no lists: send one record for each element"
         }
-        _ if text.starts_with("Option<") => "an option can't stand in an option",
+        _ if compact.starts_with("Option<") => "an option can't stand in an option",
         _ => {
             "use bool, i8 to i64, u8 to u64, f32, f64, String, EventTime, Decimal, or an Option \
              of one (the type itself: an alias can't be seen through)"
         }
     };
-    Error::new_spanned(of, format!("`{text}` can't be a record's field: {advice}"))
+    let written = of.span().source_text().unwrap_or(compact);
+    Error::new_spanned(
+        of,
+        format!("`{written}` can't be a record's field: {advice}"),
+    )
 }
 
 /// Removes `#[event_time]` from the attributes, and says whether it was there.
@@ -233,7 +237,12 @@ fn take_event_time(
     let Some(mark) = marks.next() else {
         return Ok(false);
     };
-    mark.meta.require_path_only()?;
+    if mark.meta.require_path_only().is_err() {
+        return Err(Error::new_spanned(
+            mark,
+            "`#[event_time]` takes no arguments",
+        ));
+    }
     if let Some(second) = marks.next() {
         return Err(Error::new_spanned(
             second,
