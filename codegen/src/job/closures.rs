@@ -79,7 +79,7 @@ fn rewrite(closure: &mut ExprClosure, parameter: &str, hand: &str) {
             parse_quote!({ let result: #of = #body; result })
         }
     };
-    closure.body = Box::new(parse_quote_spanned!(body_span=> #parameter.#hand(#body)));
+    *closure.body = parse_quote_spanned!(body_span=> #parameter.#hand(#body));
     closure.capture.get_or_insert_with(Default::default);
     closure.inputs.push(parse_quote!(#parameter));
 }

@@ -66,6 +66,9 @@ fn not_a_function(item: &TokenStream, error: &Error) -> Error {
 /// The errors, and the function without its body, so that its callers still resolve.
 fn with_errors(mut function: ItemFn, errors: &Error) -> TokenStream {
     let errors = errors.to_compile_error();
+    function
+        .attrs
+        .push(parse_quote!(#[allow(unused_variables)]));
     *function.block = parse_quote!({ ::core::unreachable!("the job above does not compile") });
     quote!(#errors #function)
 }

@@ -40,10 +40,15 @@ pub(crate) fn check(function: &ItemFn) -> syn::Result<()> {
     Ok(())
 }
 
-/// Gives every stream in the return type its chain parameter.
+/// Gives every stream in the return type its chain parameter. The type is then longer than what
+/// the user wrote, so clippy's opinion of its length is not for the user.
 pub(crate) fn add_chains(function: &mut ItemFn) {
     if let ReturnType::Type(_, of) = &mut function.sig.output {
         add_chain(of);
+        let lift = parse_quote! {
+            #[allow(clippy::type_complexity, reason = "`#[pelton::job]` adds the chains")]
+        };
+        function.attrs.push(lift);
     }
 }
 

@@ -12,9 +12,15 @@ fn expanded(job: &str) -> String {
     printed(expand(TokenStream::new(), job.parse().unwrap()))
 }
 
+/// Compares without the lifted lint, which every job with a return type has.
 #[track_caller]
 fn assert_expands(job: &str, expected: &str) {
-    assert_eq!(expanded(job), printed(expected.parse().unwrap()));
+    let text = expanded(job);
+    let lines = text
+        .lines()
+        .filter(|line| !line.contains("clippy::type_complexity"));
+    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    assert_eq!(text, printed(expected.parse().unwrap()));
 }
 
 #[track_caller]

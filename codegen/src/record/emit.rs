@@ -182,9 +182,9 @@ fn conversions(input: &RecordInput) -> (TokenStream, TokenStream) {
         ..
     } = input;
     let idents: Vec<_> = fields.iter().map(|field| &field.ident).collect();
-    let from_owned = fields.iter().map(RecordField::from_owned);
-    let from_archived = fields.iter().map(RecordField::from_archived);
-    let owned = fields.iter().map(RecordField::to_owned);
+    let from_owned = fields.iter().map(RecordField::owned_to_view);
+    let from_archived = fields.iter().map(RecordField::archived_to_view);
+    let owned = fields.iter().map(RecordField::view_to_owned);
     let to_view = quote! {
         #[inline(always)]
         fn view(&self) -> <Self as ::pelton::record::Item>::View<'_> {

@@ -107,7 +107,7 @@ impl RecordField {
     }
 
     /// The view's value, from `self`.
-    pub(crate) fn from_owned(&self) -> TokenStream {
+    pub(crate) fn owned_to_view(&self) -> TokenStream {
         let ident = &self.ident;
         match (self.is_text(), self.optional) {
             (true, false) => quote!(self.#ident.as_str()),
@@ -117,7 +117,7 @@ impl RecordField {
     }
 
     /// The view's value, from `archived`.
-    pub(crate) fn from_archived(&self) -> TokenStream {
+    pub(crate) fn archived_to_view(&self) -> TokenStream {
         let (ident, value_type) = (&self.ident, &self.value_type);
         match (self.form, self.optional) {
             (Form::Byte, false) => quote!(archived.#ident),
@@ -136,7 +136,7 @@ impl RecordField {
     }
 
     /// The owned value, from `view`.
-    pub(crate) fn to_owned(&self) -> TokenStream {
+    pub(crate) fn view_to_owned(&self) -> TokenStream {
         let ident = &self.ident;
         match (self.is_text(), self.optional) {
             (true, false) => quote!(::std::string::String::from(view.#ident)),
@@ -202,25 +202,39 @@ fn form(of: &Type) -> syn::Result<Form> {
 
 /// Says what to write instead, where there is a usual answer.
 fn unsupported(of: &Type) -> Error {
-    let text = of.to_token_stream().to_string().replace(' ', "");
-    let advice = match text.as_str() {
+    let written = [
+        ("& ", "&"),
+        (" <", "<"),
+        ("< ", "<"),
+        (" >", ">"),
+        (" ;", ";"),
+        (" ,", ","),
+    ]
+    .iter()
+    .fold(of.to_token_stream().to_string(), |text, (from, to)| {
+        text.replace(from, to)
+    });
+    let advice = match written.as_str() {
         "usize" | "isize" => "a record is the same on every machine: use `u64` or `i64`",
         "u128" | "i128" => "the widest number of a record has 64 bits",
         "char" => "use `String`",
         "Instant" | "SystemTime" | "Duration" => "use `EventTime`, or microseconds as `i64`",
-        _ if text.starts_with('&') => {
+        _ if written.starts_with('&') => {
             "a record owns its text: use `String`; closures see it as `&str`"
         }
-        _ if text.starts_with("Vec<") => {
+        _ if written.starts_with("Vec<") => {
             "a record holds no lists: send one record for each element"
         }
-        _ if text.starts_with("Option<") => "an option can't stand in an option",
+        _ if written.starts_with("Option<") => "an option can't stand in an option",
         _ => {
             "use bool, i8 to i64, u8 to u64, f32, f64, String, EventTime, Decimal, or an Option \
              of one (the type itself: an alias can't be seen through)"
         }
     };
-    Error::new_spanned(of, format!("`{text}` can't be a record's field: {advice}"))
+    Error::new_spanned(
+        of,
+        format!("`{written}` can't be a record's field: {advice}"),
+    )
 }
 
 /// Removes `#[event_time]` from the attributes, and says whether it was there.
@@ -233,7 +247,12 @@ fn take_event_time(
     let Some(mark) = marks.next() else {
         return Ok(false);
     };
-    mark.meta.require_path_only()?;
+    if mark.meta.require_path_only().is_err() {
+        return Err(Error::new_spanned(
+            mark,
+            "`#[event_time]` takes no arguments",
+        ));
+    }
     if let Some(second) = marks.next() {
         return Err(Error::new_spanned(
             second,

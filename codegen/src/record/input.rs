@@ -136,9 +136,9 @@ pub(crate) fn with_errors(item: TokenStream, errors: &Error) -> TokenStream {
     let item = match syn::parse2::<Item>(item) {
         Ok(Item::Struct(mut item)) => {
             for field in &mut item.fields {
-                field
-                    .attrs
-                    .retain(|attribute| !attribute.path().is_ident("event_time"));
+                field.attrs.retain(|attribute| {
+                    !attribute.path().is_ident("event_time") && !attribute.path().is_ident("rkyv")
+                });
             }
             item.into_token_stream()
         }

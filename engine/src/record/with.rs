@@ -27,3 +27,28 @@ where
         ArchivedString::serialize_from_str(field, serializer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::record::{Record, Schema};
+
+    /// The macros work in the engine's own crate too.
+    #[pelton::record]
+    struct Inside {
+        text: String,
+        maybe: Option<String>,
+    }
+
+    #[test]
+    fn borrowed_text_archives_as_owned_text_does() {
+        const SCHEMA: Schema = Inside::SCHEMA;
+        assert_eq!(SCHEMA.fields.len(), 2);
+        let owned = Inside {
+            text: "longer than eight bytes".to_owned(),
+            maybe: None,
+        };
+        let of_view = rkyv::to_bytes::<rkyv::rancor::Error>(&owned.view()).unwrap();
+        let of_owned = rkyv::to_bytes::<rkyv::rancor::Error>(&owned).unwrap();
+        assert_eq!(of_view[..], of_owned[..]);
+    }
+}
