@@ -94,8 +94,8 @@ fn a_damaged_file_fails_with_its_name_and_offset_after_its_whole_rows() {
         let mut flipped = bytes.clone();
         flipped[bytes.len() / 2] ^= 0x40;
         let all = read(&directory, name, &flipped, ReaderMode::Inline);
-        let damaged = !matches!(all.last(), Some(Row::Record(_))) || all.len() != 50_000;
-        assert!(damaged || compression == "zstd", "gzip has a checksum");
+        // A zstd frame holds a checksum only where its writer asked for it.
+        assert!(compression == "zstd" || matches!(all.last(), Some(Row::Failed(_))));
     }
     let all = read(
         &directory,
@@ -147,7 +147,7 @@ fn the_thread_wakes_the_shard_and_ends_with_the_reader() {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(&*block, b"xxxxxxxxxx");
+        assert!(!block.is_empty() && block.iter().all(|&byte| byte == b'x'));
         reader.recycle(block);
     }
     drop(reader);
