@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use memmap2::{Advice, MmapMut};
 use pelton::clock::Clock;
 use pelton::record::{Key, KeyHash};
-use pelton::state::{EntryKey, OperatorId, Store};
+use pelton::state::{EntryKey, OperatorId, Store, TOUCHED_MAX};
 
 /// How keys are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,10 @@ pub struct KeyedCount {
     pub key_count: u64,
     /// How they are drawn.
     pub draw: Draw,
-    /// In the store.
+    /// In the store, touched in batches.
     pub store_ns: f64,
+    /// In the store, each record by itself.
+    pub untouched_ns: f64,
     /// By hand, on huge pages.
     pub by_hand_ns: f64,
     /// By hand, on small pages.
@@ -52,10 +54,11 @@ impl fmt::Display for KeyedCount {
         let of = |yardstick_ns: f64| 100.0 * yardstick_ns / self.store_ns;
         write!(
             f,
-            "| {:>9} | {:<7} | {:6.1} | {:6.1} ({:3.0} %) | {:6.1} ({:3.0} %) | {:6.1} ({:3.0} %) | {:5.1} | {:6.1} | {:8} |",
+            "| {:>9} | {:<7} | {:6.1} | {:6.1} | {:6.1} ({:3.0} %) | {:6.1} ({:3.0} %) | {:6.1} ({:3.0} %) | {:5.1} | {:6.1} | {:8} |",
             self.key_count,
             format!("{:?}", self.draw),
             self.store_ns,
+            self.untouched_ns,
             self.by_hand_ns,
             of(self.by_hand_ns),
             self.by_hand_small_pages_ns,
@@ -71,8 +74,8 @@ impl fmt::Display for KeyedCount {
 
 /// The head of the table whose rows are [`KeyedCount`]s.
 pub const HEAD: &str = "\
-| keys      | drawn   | store  | by hand, huge   | by hand, 4 KiB  | hashbrown       | B/key | insert | max ns   |
-|-----------|---------|--------|-----------------|-----------------|-----------------|-------|--------|----------|";
+| keys      | drawn   | store  | single | by hand, huge   | by hand, 4 KiB  | hashbrown       | B/key | insert | max ns   |
+|-----------|---------|--------|--------|-----------------|-----------------|-----------------|-------|--------|----------|";
 
 /// Measures the keyed count of `record_count` records over `key_count` keys.
 #[must_use]
@@ -82,7 +85,10 @@ pub fn keyed_count(key_count: u64, record_count: usize, draw: Draw) -> KeyedCoun
     let (mut store, insert_ns, insert_ns_max) = fill_store(key_count, &clock);
     let store_bytes = store.bytes();
     let store_ns = best(&clock, record_count, || {
-        count_in_store(&mut store, &records)
+        count_in_store(&mut store, &records, TOUCHED_MAX)
+    });
+    let untouched_ns = best(&clock, record_count, || {
+        count_in_store(&mut store, &records, 1)
     });
     drop(store);
     let mut by_hand = ByHand::new(MmapTable::new(key_count), key_count);
@@ -103,6 +109,7 @@ pub fn keyed_count(key_count: u64, record_count: usize, draw: Draw) -> KeyedCoun
         key_count,
         draw,
         store_ns,
+        untouched_ns,
         by_hand_ns,
         by_hand_small_pages_ns,
         hashbrown_ns,
@@ -139,19 +146,28 @@ fn entry_key(hash: KeyHash, key: &[u8]) -> EntryKey<'_> {
     }
 }
 
-fn count_in_store(store: &mut Store, records: &[(KeyHash, u64)]) -> u64 {
+fn count_in_store(store: &mut Store, records: &[(KeyHash, u64)], batch: usize) -> u64 {
     let mut sum = 0;
-    for &(hash, key) in records {
-        let bytes = key.to_le_bytes();
-        let (offset, added) = store.find_or_insert(&entry_key(hash, &bytes), 8);
-        let count = if added {
-            0
-        } else {
-            store.field::<u64>(offset, 0)
-        };
-        let offset = store.writable(offset);
-        store.set(offset, 0, count + 1);
-        sum += count;
+    for records in records.chunks(batch) {
+        if batch > 1 {
+            let mut hashes = [KeyHash::default(); TOUCHED_MAX];
+            for (hash, record) in hashes.iter_mut().zip(records) {
+                *hash = record.0;
+            }
+            store.touch(OPERATOR, &hashes[..records.len()]);
+        }
+        for &(hash, key) in records {
+            let bytes = key.to_le_bytes();
+            let (offset, added) = store.find_or_insert(&entry_key(hash, &bytes), 8);
+            let count = if added {
+                0
+            } else {
+                store.field::<u64>(offset, 0)
+            };
+            let offset = store.writable(offset);
+            store.set(offset, 0, count + 1);
+            sum += count;
+        }
     }
     sum
 }
@@ -292,7 +308,7 @@ mod tests {
             let (mut store, ..) = fill_store(1_000, &Clock::machine());
             let mut by_hand = ByHand::new(MmapTable::new(1_000), 1_000);
             let sums = [
-                count_in_store(&mut store, &records),
+                count_in_store(&mut store, &records, TOUCHED_MAX),
                 by_hand.count(&records),
             ];
             assert_eq!(sums[0], sums[1]);

@@ -1,6 +1,6 @@
 //! The seam of stateful operators: what stands first in a keyed stage.
 
-use super::super::record::{EventTime, FrameHeader, Item, Key, Record};
+use crate::record::{EventTime, FrameHeader, Item, Key, KeyHash, Record};
 use crate::state::Store;
 
 /// Up to where an operator may emit what waits for time.
@@ -29,6 +29,10 @@ pub trait KeyedOperator: Send + 'static {
 
     /// Whether [`KeyedOperator::advance`] may ever answer `true`.
     const HAS_DUE: bool = false;
+
+    /// Brings the state of the next few records' keys into the cache, before they are applied. A
+    /// hint: it may do nothing, and the body may leave it out.
+    fn touch(&self, _state: &Store, _hashes: &[KeyHash]) {}
 
     /// Changes the key's state for one record; runs exactly once a record.
     fn apply(

@@ -84,6 +84,12 @@ impl<'a> Entry<'a> {
         &self.0[at..at + self.value_bytes()]
     }
 
+    /// Reads a byte of both cache lines that a short entry may lie in.
+    #[inline(always)]
+    pub(super) fn ends(self) -> u8 {
+        self.0[0] ^ self.0.get(HEADER_BYTES + 15).copied().unwrap_or(0)
+    }
+
     /// The hash by which the index knows it.
     #[inline(always)]
     pub(super) fn index_hash(self) -> u64 {

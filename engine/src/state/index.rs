@@ -77,10 +77,7 @@ impl Index {
         hash: u64,
         is_right: impl Fn(LogOffset) -> bool,
     ) -> Option<LogOffset> {
-        let table = match &self.growth {
-            None => &self.table,
-            Some(growth) => growth.table_of(hash, &self.table),
-        };
+        let table = self.table_of(hash);
         let mut at = hash & table.mask;
         loop {
             let word = table.get(at);
@@ -94,6 +91,27 @@ impl Index {
                 return None;
             }
             at = (at + 1) & table.mask;
+        }
+    }
+
+    /// The word in a hash's home slot.
+    #[inline(always)]
+    pub(super) fn home(&self, hash: u64) -> u64 {
+        let table = self.table_of(hash);
+        table.get(hash & table.mask)
+    }
+
+    /// The first offset whose tag fits, which nearly always is the right one.
+    #[inline(always)]
+    pub(super) fn candidate(&self, hash: u64) -> Option<LogOffset> {
+        self.find(hash, |_| true)
+    }
+
+    #[inline(always)]
+    fn table_of(&self, hash: u64) -> &Table {
+        match &self.growth {
+            None => &self.table,
+            Some(growth) => growth.table_of(hash, &self.table),
         }
     }
 

@@ -33,7 +33,7 @@ mod memory;
 mod store;
 
 pub use cursor::{SlotCursor, SlotPosition};
-pub use store::Store;
+pub use store::{Store, TOUCHED_MAX};
 
 use crate::record::{Fixed, KeyHash, Slot};
 

@@ -7,6 +7,9 @@ use super::index::Index;
 use super::{EntryKey, LogOffset, OperatorId};
 use crate::record::{Fixed, KeyHash, Slot};
 
+/// How many records are worth touching at once: more than the memory system has in flight.
+pub const TOUCHED_MAX: usize = 32;
+
 /// A shard's state: entries of bytes by (operator, slot, key, namespace).
 #[derive(Debug)]
 pub struct Store {
@@ -48,6 +51,24 @@ impl Store {
             return Some(hint);
         }
         self.find(key)
+    }
+
+    /// Brings the entries of `hashes` (namespace 0) into the cache, all at once, ahead of the records
+    /// that need them. It is a hint: it changes nothing and answers nothing.
+    ///
+    /// One look-up waits for the index, then for the entry, and the processor has no room to start
+    /// the next record meanwhile; here the waits of [`TOUCHED_MAX`] records overlap.
+    pub fn touch(&self, operator: OperatorId, hashes: &[KeyHash]) {
+        for hashes in hashes.chunks(TOUCHED_MAX) {
+            let mixed = |hash: &KeyHash| EntryKey::mixed(*hash, operator, 0);
+            let words = hashes.iter().map(|hash| self.index.home(mixed(hash)));
+            std::hint::black_box(words.fold(0, |sum, word| sum ^ word));
+            let offsets = hashes
+                .iter()
+                .filter_map(|hash| self.index.candidate(mixed(hash)));
+            let bytes = offsets.map(|offset| self.arena.entry(offset).ends());
+            std::hint::black_box(bytes.fold(0, |sum, byte| sum ^ byte));
+        }
     }
 
     /// Adds the entry of `key`, which has none, with a value of `value_bytes` zeroes.

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use super::fold::Fold;
 use crate::chain::{Due, KeyedOperator};
 use crate::record::{
-    Change, ChangeView, EventTime, Fixed, FrameHeader, Item, Key, Record, RowKind,
+    Change, ChangeView, EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Record, RowKind,
 };
 use crate::state::{EntryKey, LogOffset, OperatorId, SlotCursor, Store};
 
@@ -79,6 +79,10 @@ where
     type Emission = AggregateEmission<V::Output>;
 
     const HAS_DUE: bool = true;
+
+    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+        state.touch(self.operator, hashes);
+    }
 
     #[inline(always)]
     fn apply(

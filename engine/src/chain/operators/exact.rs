@@ -31,7 +31,7 @@ use super::exact_head::{Head, Window};
 use super::exact_log::{Event, Log};
 use super::fold::Invertible;
 use crate::chain::KeyedOperator;
-use crate::record::{Fixed, FrameHeader, Item, Key, Paired, Record, TimeSpan};
+use crate::record::{Fixed, FrameHeader, Item, Key, KeyHash, Paired, Record, TimeSpan};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 
 /// The windows of an [`ExactWindows`].
@@ -286,6 +286,10 @@ where
     type In = I;
     type Out = Paired<I, [V::State; N]>;
     type Emission = [V::State; N];
+
+    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+        state.touch(self.operator, hashes);
+    }
 
     #[inline(always)]
     fn apply(
