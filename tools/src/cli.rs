@@ -136,9 +136,9 @@ pub struct EngineArgs {
     /// What turns the shards
     #[arg(long, value_enum, default_value_t = Driver::Auto)]
     pub driver: Driver,
-    /// How a shard waits for work
-    #[arg(long, value_enum, default_value_t = Strategy::Balanced)]
-    pub strategy: Strategy,
+    /// How a shard waits for work [default: balanced, or efficient with more shards than cores]
+    #[arg(long, value_enum)]
+    pub strategy: Option<Strategy>,
 }
 
 /// In which order a job takes its input.

@@ -31,9 +31,9 @@ pub enum ProgramError {
     /// The rules file is not right.
     #[error(transparent)]
     Rules(#[from] RulesError),
-    /// The job or the engine stopped; the text says where and why.
-    #[error("{0}")]
-    Job(String),
+    /// The job could not start or ended early; the text says where and why.
+    #[error(transparent)]
+    Job(#[from] pelton::JobError),
     /// Whoever read standard output has gone, as `head` does. Nothing is wrong.
     #[error("the reader of the output has gone")]
     ReaderGone,

@@ -12,8 +12,10 @@ pub mod fraud;
 pub mod generate;
 pub mod human;
 pub mod output;
+pub mod plot;
 pub mod progress;
 pub mod report;
+pub mod running;
 pub mod usage;
 
 pub use error::ProgramError;

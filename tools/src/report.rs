@@ -43,6 +43,9 @@ pub struct Report {
     pub achieved_rate: Option<f64>,
     /// The most rows that had arrived by the schedule and had not been taken in.
     pub backlog_max: Option<u64>,
+    /// Records a second that were asked for; with `--rate`.
+    #[serde(skip)]
+    pub asked_rate: Option<f64>,
     /// For how long the machine itself stood still; `null` where it was not measured.
     pub hiccup_ns: Option<Hiccups>,
     /// Shards that ran.
@@ -81,6 +84,8 @@ pub struct Percentiles {
 /// The machine's own pauses, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Hiccups {
+    /// 99 of 100 moments.
+    pub p99: u64,
     /// 99.99 % were shorter.
     pub p9999: u64,
     /// The longest.
@@ -276,7 +281,9 @@ mod tests {
             }),
             achieved_rate: Some(800.0),
             backlog_max: Some(3),
+            asked_rate: Some(800.0),
             hiccup_ns: Some(Hiccups {
+                p99: 9_000,
                 p9999: 28_000,
                 max: 1_100_000,
             }),

@@ -129,7 +129,7 @@ where
         } = self;
         graph.add_stage(level, move |stage| {
             let consumers = stage.take_consumers(exchange);
-            let inputs = Inputs::new(consumers.into_iter().map(|consumer| (0, consumer)));
+            let inputs = Inputs::new([consumers], stage.wiring.wakers);
             let push = terminal.build(&mut stage.wiring);
             let name = stage.name(id);
             let body = KeyedBody::new(name, operator.build(id), key_fn.clone(), push);

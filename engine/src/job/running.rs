@@ -102,7 +102,7 @@ impl RunningJob {
             .iter()
             .map(|output| output.records_out())
             .sum();
-        let elapsed_ns = self.parts.clock.now_ns().saturating_sub(self.started_ns);
+        let elapsed_ns = self.elapsed_ns();
         JobSnapshot {
             shards,
             total,
@@ -126,6 +126,27 @@ impl RunningJob {
     #[must_use]
     pub fn driver(&self) -> Driver {
         self.parts.driver
+    }
+
+    /// Since the start, on the engine's clock.
+    #[must_use]
+    pub fn elapsed_ns(&self) -> u64 {
+        self.parts.clock.now_ns().saturating_sub(self.started_ns)
+    }
+
+    /// Waits for the end of the job, but no longer than `timeout`; answers whether it is over.
+    #[must_use]
+    pub fn wait(&self, timeout: std::time::Duration) -> bool {
+        let start_ns = self.parts.clock.now_ns();
+        let timeout_ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        loop {
+            let waited_ns = self.parts.clock.now_ns().saturating_sub(start_ns);
+            if self.is_over() || waited_ns >= timeout_ns {
+                return self.is_over();
+            }
+            let left = std::time::Duration::from_nanos(timeout_ns - waited_ns);
+            std::thread::park_timeout(left.min(std::time::Duration::from_millis(1)));
+        }
     }
 
     /// Whether every shard has ended.

@@ -52,6 +52,8 @@ counters! {
     backlog: u64, AtomicU64;
     /// The most of them at any time.
     backlog_max: u64, AtomicU64;
+    /// Frames that the shard's stages behind exchanges have taken.
+    frames: u64, AtomicU64;
     /// Turns.
     turns: u64, AtomicU64;
     /// Turns that found nothing to do.
@@ -104,6 +106,7 @@ impl ShardCount {
             records_out: self.records_out + other.records_out,
             backlog: self.backlog + other.backlog,
             backlog_max: self.backlog_max + other.backlog_max,
+            frames: self.frames + other.frames,
             turns: self.turns + other.turns,
             idle_turns: self.idle_turns + other.idle_turns,
             blocked_turns: self.blocked_turns + other.blocked_turns,

@@ -12,10 +12,15 @@
 use crate::record::{EventTime, Marker};
 use crate::ring::Consumer;
 
+use super::park::Waker;
+
 /// One ring into the stage.
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) consumer: Consumer,
+    /// Wakes the producing shard, which may be parked because this ring was full.
+    producer: Waker,
+    taken_bytes: usize,
     /// Which of the stage's exchanges it belongs to.
     pub(super) side: u8,
     watermark: EventTime,
@@ -25,6 +30,22 @@ pub(super) struct Input {
 }
 
 impl Input {
+    /// Frames of so many bytes are done with.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.consumer.advance(bytes);
+        self.taken_bytes += bytes;
+    }
+
+    /// The turn ends: gives the room back, and wakes the producer once if there is any.
+    pub(super) fn release(&mut self) {
+        if self.taken_bytes > 0 {
+            self.taken_bytes = 0;
+            self.consumer.release();
+            self.producer.wake();
+        }
+    }
+
     /// Whether it may be read now.
     pub(super) fn is_open(&self) -> bool {
         !self.ended && self.held_at.is_none()
@@ -53,9 +74,17 @@ pub(super) enum Change {
 }
 
 impl Inputs {
-    pub(crate) fn new(rings: impl IntoIterator<Item = (u8, Consumer)>) -> Self {
-        let rings = rings.into_iter().map(|(side, consumer)| Input {
+    /// The rings of one exchange after the other; each exchange has one from every shard, in the
+    /// order of `shards`.
+    pub(crate) fn new(exchanges: impl IntoIterator<Item = Vec<Consumer>>, shards: &[Waker]) -> Self {
+        let rings = (0..).zip(exchanges).flat_map(|(side, consumers)| {
+            assert_eq!(consumers.len(), shards.len(), "an exchange has one ring a shard");
+            consumers.into_iter().zip(shards).map(move |(consumer, waker)| (side, consumer, waker))
+        });
+        let rings = rings.map(|(side, consumer, waker)| Input {
             consumer,
+            producer: waker.clone(),
+            taken_bytes: 0,
             side,
             watermark: EventTime::MIN,
             idle: false,

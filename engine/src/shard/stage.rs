@@ -70,7 +70,7 @@ impl<B: Body> RingStage<B> {
             if taken_bytes > 0 {
                 context.moved = true;
             }
-            self.inputs.rings[index].consumer.advance(taken_bytes);
+            self.inputs.rings[index].advance(taken_bytes);
             match stopped {
                 Stopped::Empty => break,
                 Stopped::Blocked => return Flow::Blocked,
@@ -170,8 +170,9 @@ impl<B: Body> Stage for RingStage<B> {
     fn turn(&mut self, context: &mut TurnContext<'_>) -> Result<(), StageError> {
         context.budget = super::STAGE_FRAMES_MAX;
         let _ = self.serve(context);
+        context.tally.frames += u64::from(super::STAGE_FRAMES_MAX - context.budget);
         for ring in &mut self.inputs.rings {
-            ring.consumer.release();
+            ring.release();
         }
         context.moved |= self.body.terminal().end_turn()?;
         self.done = self.inputs.ended() && self.waiting.is_empty() && self.body.is_drained();

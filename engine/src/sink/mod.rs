@@ -23,6 +23,7 @@ mod collect;
 mod file;
 mod format;
 mod lines;
+mod maybe;
 mod meter;
 mod number;
 mod reject;

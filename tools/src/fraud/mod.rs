@@ -6,20 +6,11 @@
 
 pub mod features;
 pub mod generator;
+pub mod job;
+pub mod outputs;
 pub mod quality;
 pub mod rules;
+mod run;
 pub mod verdict;
 
-use crate::cli::FraudArgs;
-use crate::error::ProgramError;
-
-/// Runs the fraud job.
-///
-/// # Errors
-/// The rules, the inputs, the outputs, or the job.
-pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
-    let _rules = rules::Rules::load(args.rules.as_deref())?;
-    Err(ProgramError::Job(
-        "the fraud job is not connected yet".to_owned(),
-    ))
-}
+pub use run::{GeneratedFiles, run, run_generated};

@@ -87,6 +87,15 @@ struct Rule {
     test: Test,
 }
 
+/// Which half of the job a rule looks at: each half decides its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Half {
+    /// The transaction's amount and the customer's windows.
+    Customer,
+    /// The terminal's windows.
+    Terminal,
+}
+
 /// When a rule holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Test {
@@ -166,6 +175,15 @@ impl Test {
         Self::Velocity {
             count_min: count_min.into(),
             times,
+        }
+    }
+
+    fn half(&self) -> Half {
+        match self {
+            Self::Amount { .. } | Self::CustomerSpend { .. } | Self::Velocity { .. } => {
+                Half::Customer
+            }
+            Self::TerminalRisk { .. } => Half::Terminal,
         }
     }
 
@@ -260,15 +278,27 @@ impl CompiledRules {
         self.names.iter().map(String::as_str)
     }
 
-    /// The verdict on a transaction.
+    /// The rules of one half that hold; the other half of `input` is not looked at.
     #[inline]
     #[must_use]
-    pub fn verdict(&self, input: &RuleInput) -> Verdict {
-        let (mut score, mut reasons) = (0_u32, 0_u32);
+    pub fn held(&self, input: &RuleInput, half: Half) -> ReasonSet {
+        let mut reasons = 0_u32;
         for (index, rule) in self.rules.iter().enumerate() {
-            let holds = rule.test.holds(input);
-            score += if holds { rule.score } else { 0 };
+            let holds = rule.test.half() == half && rule.test.holds(input);
             reasons |= u32::from(holds) << index;
+        }
+        ReasonSet(reasons)
+    }
+
+    /// The verdict that follows from the rules that hold.
+    #[inline]
+    #[must_use]
+    pub fn decide(&self, reasons: ReasonSet) -> Verdict {
+        let mut score = 0_u32;
+        let mut left = reasons.0;
+        while left != 0 {
+            score += self.rules[left.trailing_zeros() as usize].score;
+            left &= left - 1;
         }
         let decision = if score >= self.thresholds.decline {
             Decision::Decline
@@ -280,8 +310,17 @@ impl CompiledRules {
         Verdict {
             decision,
             score,
-            reasons: ReasonSet(reasons),
+            reasons,
         }
+    }
+
+    /// The verdict on a transaction, from both halves at once.
+    #[inline]
+    #[must_use]
+    pub fn verdict(&self, input: &RuleInput) -> Verdict {
+        let customer = self.held(input, Half::Customer);
+        let terminal = self.held(input, Half::Terminal);
+        self.decide(ReasonSet(customer.0 | terminal.0))
     }
 
     /// The names of the rules that held, in the rules' order.
@@ -295,6 +334,13 @@ impl CompiledRules {
     /// `{"transaction_id":7,"decision":"review","score":60,"reasons":["customer_spend"]}`.
     #[inline]
     pub fn push_line(&self, transaction_id: u64, verdict: &Verdict, out: &mut Vec<u8>) {
+        self.push_decision(transaction_id, verdict, out);
+        out.push(b'\n');
+    }
+
+    /// As [`CompiledRules::push_line`], without the newline.
+    #[inline]
+    pub fn push_decision(&self, transaction_id: u64, verdict: &Verdict, out: &mut Vec<u8>) {
         // Names hold nothing that JSON would escape (`rules.rs` checks it).
         out.extend_from_slice(b"{\"transaction_id\":");
         push_u64(out, transaction_id);
@@ -314,7 +360,7 @@ impl CompiledRules {
                 out.push(b',');
             }
         }
-        out.extend_from_slice(b"]}\n");
+        out.extend_from_slice(b"]}");
     }
 }
 
