@@ -12,9 +12,7 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use super::number::write_u64;
-use super::text::write_json_text;
-use super::{Lines, Meter, SinkError};
+use super::{Lines, Meter, SinkError, write_json_text, write_u64};
 use crate::chain::Flow;
 use crate::clock::Clock;
 use crate::io::{FileWriter, Wake, WriterMode};
