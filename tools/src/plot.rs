@@ -1,6 +1,6 @@
 //! The latency plot: latency by percentile, as an SVG that stands alone.
 //!
-//! Takes curves of quantiles; hands on the picture. Both axes are logarithmic: to the right by
+//! Takes histograms; hands on the picture. Both axes are logarithmic: to the right by
 //! nines (90 %, 99 %, 99.9 % are equally far apart), because the tail is what is asked for, and
 //! upwards by decades of time.
 //!
@@ -8,12 +8,12 @@
 
 use std::fmt::Write;
 
-use pelton::metric::QuantilePoint;
+use pelton::metric::{Latency, QuantilePoint};
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 500.0;
 const LEFT: f64 = 80.0;
-const RIGHT: f64 = 30.0;
+const RIGHT: f64 = 44.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 116.0;
 /// Distinct for the colour-blind too, and by their dashes in print (after Okabe and Ito).
@@ -27,17 +27,22 @@ const NINES_MAX: u32 = 9;
 const UNITS: [(&str, f64); 4] = [("s", 1e9), ("ms", 1e6), ("&#181;s", 1e3), ("ns", 1.0)];
 
 /// One line of the plot.
-#[derive(Debug, Clone)]
-pub(crate) struct Curve {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Curve<'a> {
     /// What the legend calls it.
-    pub(crate) label: String,
-    /// From `Latency::curve`; a curve without points is left out.
-    pub(crate) points: Vec<QuantilePoint>,
+    pub(crate) label: &'a str,
+    /// What it shows; it is left out where nothing was recorded.
+    pub(crate) latency: &'a Latency,
 }
 
 /// The plot of `curves` as the text of an SVG file. `caption` is the small line below the title.
-pub(crate) fn latency_svg(title: &str, caption: &str, curves: &[Curve]) -> String {
-    let frame = Frame::around(curves);
+pub(crate) fn latency_svg(title: &str, caption: &str, curves: &[Curve<'_>]) -> String {
+    let curves: Vec<_> = curves
+        .iter()
+        .map(|curve| (curve, curve.latency.curve()))
+        .filter(|(_, points)| !points.is_empty())
+        .collect();
+    let frame = Frame::around(curves.iter().flat_map(|(_, points)| points));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          width=\"{WIDTH}\" height=\"{HEIGHT}\" font-family=\"system-ui, sans-serif\" \
@@ -53,9 +58,9 @@ pub(crate) fn latency_svg(title: &str, caption: &str, curves: &[Curve]) -> Strin
     );
     text(&mut svg, LEFT, 48.0, "fill=\"#666\"", &escaped(caption));
     frame.draw_axes(&mut svg);
-    let drawn = curves.iter().filter(|curve| !curve.points.is_empty());
-    for (index, curve) in drawn.enumerate() {
-        frame.draw_curve(&mut svg, index, curve);
+    for (index, (curve, points)) in curves.iter().enumerate() {
+        frame.draw_curve(&mut svg, index, points);
+        frame.draw_legend(&mut svg, index, curve);
     }
     svg.push_str("</svg>\n");
     svg
@@ -69,8 +74,8 @@ struct Frame {
 }
 
 impl Frame {
-    fn around(curves: &[Curve]) -> Self {
-        let points = || curves.iter().flat_map(|curve| &curve.points);
+    fn around<'p>(points: impl Iterator<Item = &'p QuantilePoint> + Clone) -> Self {
+        let points = || points.clone();
         let nines_max = points()
             .map(|point| nines_of(point.quantile))
             .fold(1.0, f64::max);
@@ -133,59 +138,51 @@ impl Frame {
         text(svg, 20.0, y, &turned, "latency from the intended arrival");
     }
 
-    fn draw_curve(&self, svg: &mut String, index: usize, curve: &Curve) {
-        let (colour, dashes) = STROKES[index % STROKES.len()];
-        let stroke =
-            format!("stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\"");
+    fn draw_curve(&self, svg: &mut String, index: usize, points: &[QuantilePoint]) {
         let mut path = String::new();
-        for point in &curve.points {
+        for point in points {
             let (x, y) = (self.x(nines_of(point.quantile)), self.y(decades_of(point)));
             let command = if path.is_empty() { 'M' } else { 'L' };
             put(&mut path, format_args!("{command}{x:.1} {y:.1}"));
         }
+        let stroke = stroke(index);
         put(
             svg,
             format_args!("<path d=\"{path}\" fill=\"none\" stroke-linejoin=\"round\" {stroke}/>\n"),
         );
+    }
+
+    fn draw_legend(&self, svg: &mut String, index: usize, curve: &Curve<'_>) {
         let row = u32::try_from(index).expect("a plot has a few curves");
         let y = HEIGHT - BOTTOM + 60.0 + f64::from(row) * 18.0;
+        let (middle, stroke) = (y - 4.0, stroke(index));
         put(
             svg,
-            format_args!("<path d=\"M{LEFT} {y}h28\" {stroke}/>\n", y = y - 4.0),
+            format_args!("<path d=\"M{LEFT} {middle}h28\" {stroke}/>\n"),
         );
-        text(
-            svg,
-            LEFT + 38.0,
-            y,
-            "font-weight=\"600\"",
-            &escaped(&curve.label),
-        );
-        text(svg, LEFT + 190.0, y, "", &figures(&curve.points));
+        let bold = "font-weight=\"600\"";
+        text(svg, LEFT + 38.0, y, bold, &escaped(curve.label));
+        text(svg, LEFT + 190.0, y, "", &figures(curve.latency));
     }
 }
 
-/// The legend's figures, as far as the curve reaches.
-fn figures(points: &[QuantilePoint]) -> String {
-    let mut all = String::new();
-    for (name, quantile) in [
-        ("p50", 0.5),
-        ("p99", 0.99),
-        ("p99.9", 0.999),
-        ("p99.99", 0.9999),
-    ] {
-        let at = points
-            .iter()
-            .find(|point| point.quantile >= quantile - 1e-9);
-        if let Some(point) = at {
-            put(
-                &mut all,
-                format_args!("{name} {},  ", duration(nanoseconds(point))),
-            );
-        }
-    }
-    let max = points.last().map_or(0.0, nanoseconds);
-    put(&mut all, format_args!("max {}", duration(max)));
-    all
+fn stroke(index: usize) -> String {
+    let (colour, dashes) = STROKES[index % STROKES.len()];
+    format!("stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dashes}\"")
+}
+
+/// The legend's figures: those of the report.
+fn figures(latency: &Latency) -> String {
+    let summary = latency.summary().unwrap_or_default();
+    [
+        ("p50", summary.p50),
+        ("p99", summary.p99),
+        ("p99.9", summary.p999),
+        ("p99.99", summary.p9999),
+        ("max", summary.max),
+    ]
+    .map(|(name, ns)| format!("{name} {}", duration(nanoseconds(ns))))
+    .join(",  ")
 }
 
 /// 0 for 0 %, 1 for 90 %, 2 for 99 %, ...
@@ -194,13 +191,13 @@ fn nines_of(quantile: f64) -> f64 {
 }
 
 fn decades_of(point: &QuantilePoint) -> f64 {
-    nanoseconds(point).max(1.0).log10()
+    nanoseconds(point.value_ns).max(1.0).log10()
 }
 
-fn nanoseconds(point: &QuantilePoint) -> f64 {
+fn nanoseconds(ns: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "an hour is less than 2^53 ns")]
-    let value = point.value_ns as f64;
-    value
+    let ns = ns as f64;
+    ns
 }
 
 fn whole(decades: f64) -> i32 {
@@ -266,25 +263,25 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pelton::metric::Latency;
 
-    fn curve(label: &str, from_ns: u64, tail_ns: u64) -> Curve {
+    fn latency(from_ns: u64, tail_ns: u64) -> Latency {
         let mut latency = Latency::new();
         (0..100_000).for_each(|index| latency.record(from_ns + index % (from_ns / 4)));
         (0..50).for_each(|index| latency.record(tail_ns + index * tail_ns / 50));
-        Curve {
-            label: label.to_owned(),
-            points: latency.curve(),
-        }
+        latency
     }
 
     #[test]
     fn a_plot_names_its_axes_its_curves_and_their_figures() {
+        let handed = latency(12_000, 300_000);
+        let visible = latency(40_000, 1_500_000);
+        let hiccups = latency(1_000, 900_000);
         let curves = [
-            curve("handed", 12_000, 300_000),
-            curve("visible", 40_000, 1_500_000),
-            curve("machine <hiccups>", 1_000, 900_000),
-        ];
+            ("handed", &handed),
+            ("visible", &visible),
+            ("machine <hiccups>", &hiccups),
+        ]
+        .map(|(label, latency)| Curve { label, latency });
         let svg = latency_svg("Fraud & co", "100,000 records/s on 2 shards", &curves);
         for part in [
             "Fraud &amp; co",
@@ -303,8 +300,8 @@ mod tests {
     #[test]
     fn a_plot_without_values_is_an_empty_frame() {
         let empty = Curve {
-            label: "handed".to_owned(),
-            points: Vec::new(),
+            label: "handed",
+            latency: &Latency::new(),
         };
         let svg = latency_svg("nothing", "", &[empty]);
         assert!(svg.contains(">1 ms<") && !svg.contains("stroke-linejoin"));
