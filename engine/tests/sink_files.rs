@@ -1,5 +1,7 @@
 //! Outputs as files: whole lines, back-pressure, and failures that name the file.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::fs;
 use std::io::{Read, pipe};
 use std::os::fd::AsRawFd;

@@ -1,5 +1,7 @@
 //! Rows as text: against the `csv` and `serde_json` crates, and against exact arithmetic.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use pelton::record::{
     Change, ChangeView, Decimal, EventTime, Field, FieldError, FieldSchema, FieldSource, FieldType,
     FrameHeader, FrameWriter, Item, PayloadFull, Record, RowKind, RowWriter, Schema,

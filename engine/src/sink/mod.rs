@@ -17,18 +17,13 @@
 //! a hand-over would copy it first, and the formatting of many shards would queue on one thread.
 
 mod both;
-mod callback;
-mod change;
-mod collect;
 mod file;
-mod format;
 mod lines;
 mod maybe;
+mod memory;
 mod meter;
-mod number;
 mod reject;
-mod tally;
-mod text;
+mod row;
 
 use std::error::Error;
 
@@ -38,17 +33,18 @@ use crate::io::{OutputError, Wake, WriterMode};
 use crate::record::{FrameHeader, Item};
 
 pub use both::{Both, BothShard};
-pub use callback::{CallbackShard, CallbackSink, callback};
-pub use change::{RowKey, RowValue};
-pub use collect::{Collect, CollectShard, CollectSink, Collected};
 pub use file::{FileShard, FileSink};
-pub use format::{Csv, FormatFn, Json, RowFormat, format_fn};
 pub use lines::Lines;
+pub use memory::{
+    CallbackShard, CallbackSink, Collect, CollectShard, CollectSink, Collected, TallyShard,
+    TallySink, callback, tally,
+};
 pub use meter::Meter;
-pub use number::{write_fixed6, write_i64, write_ratio6, write_u64};
 pub use reject::RejectLines;
-pub use tally::{TallyShard, TallySink, tally};
-pub use text::{CsvRow, JsonRow, write_csv_text, write_json_text};
+pub use row::{
+    Csv, CsvRow, FormatFn, Json, JsonRow, RowFormat, RowKey, RowValue, format_fn, write_csv_text,
+    write_fixed6, write_i64, write_json_text, write_ratio6, write_u64,
+};
 
 /// The number of one checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,9 +9,7 @@
 //!
 //! The bytes are kept whole: as text where they are UTF-8, as hexadecimal digits where not.
 
-use super::format::RowFormat;
-use super::number::write_u64;
-use super::text::write_json_text;
+use super::row::{RowFormat, write_json_text, write_u64};
 use crate::record::FrameHeader;
 use crate::source::{Reject, Rejected};
 

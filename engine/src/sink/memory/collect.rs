@@ -14,10 +14,10 @@ use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Meter, Sink, SinkError, SinkFactory, SinkSeat};
 use crate::chain::Flow;
 use crate::io::Wake;
 use crate::record::{Change, ChangeView, FrameHeader, Item, Key, KeyView, Record};
+use crate::sink::{Meter, Sink, SinkError, SinkFactory, SinkSeat};
 
 /// An item that can be kept in owned form.
 pub trait Collect: Item {

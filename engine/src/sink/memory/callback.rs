@@ -5,9 +5,9 @@
 
 use std::marker::PhantomData;
 
-use super::{Meter, Sink, SinkFactory, SinkSeat};
 use crate::chain::Flow;
 use crate::record::{FrameHeader, Item};
+use crate::sink::{Meter, Sink, SinkFactory, SinkSeat};
 
 /// Calls a closure for each item; see [`callback`].
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@
 
 use std::io::Write;
 
-use super::number::{write_i64, write_u64};
+use super::number::{write_decimal, write_i64, write_u64};
 use crate::record::{Decimal, EventTime, RowWriter};
 
 /// Writes one CSV row.
@@ -108,11 +108,11 @@ impl RowWriter for CsvRow<'_> {
     }
     #[inline]
     fn time(&mut self, _: &'static str, value: EventTime) {
-        write_shown(self.next(), value);
+        write_time(self.next(), value);
     }
     #[inline]
     fn decimal(&mut self, _: &'static str, value: Decimal) {
-        write_shown(self.next(), value);
+        write_decimal(self.next(), value);
     }
     #[inline]
     fn null(&mut self, _: &'static str) {
@@ -150,12 +150,12 @@ impl RowWriter for JsonRow<'_> {
     fn time(&mut self, name: &'static str, value: EventTime) {
         let out = self.next(name);
         out.push(b'"');
-        write_shown(out, value);
+        write_time(out, value);
         out.push(b'"');
     }
     #[inline]
     fn decimal(&mut self, name: &'static str, value: Decimal) {
-        write_shown(self.next(name), value);
+        write_decimal(self.next(name), value);
     }
     #[inline]
     fn null(&mut self, name: &'static str) {
@@ -167,8 +167,8 @@ fn bool_text(value: bool) -> &'static [u8] {
     if value { b"true" } else { b"false" }
 }
 
-fn write_shown(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    write!(out, "{value}").expect("a vector takes all bytes");
+fn write_time(out: &mut Vec<u8>, time: EventTime) {
+    write!(out, "{time}").expect("a vector takes all bytes");
 }
 
 /// Appends `value` as a CSV field, in quotes only where it holds a comma, a quote or a line end.

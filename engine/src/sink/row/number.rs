@@ -5,6 +5,8 @@
 
 use std::num::NonZeroU64;
 
+use crate::record::Decimal;
+
 /// One, in millionths.
 const ONE_MICROS: u64 = 1_000_000;
 
@@ -46,6 +48,14 @@ pub fn write_fixed6(out: &mut Vec<u8>, micros: i128) {
         Ok(micros) => write_micros(out, micros),
         Err(_) => write_micros_wide(out, micros.unsigned_abs()),
     }
+}
+
+/// Appends a decimal number as it is shown: at least two places, and no more than it needs.
+#[inline]
+pub(super) fn write_decimal(out: &mut Vec<u8>, value: Decimal) {
+    write_fixed6(out, i128::from(value.0));
+    let surplus = out.iter().rev().take(4).take_while(|&&digit| digit == b'0');
+    out.truncate(out.len() - surplus.count());
 }
 
 /// Appends `sum_micros / count` millionths with six decimals, rounded half away from zero; zero
@@ -148,6 +158,25 @@ mod tests {
             let mut out = Vec::new();
             write_fixed6(&mut out, micros);
             assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn decimals_are_written_as_they_are_shown() {
+        for units in [
+            0,
+            1,
+            -1,
+            10,
+            1_230_000,
+            -57_160_000,
+            5_100_000,
+            100,
+            i64::MIN,
+        ] {
+            let mut out = Vec::new();
+            write_decimal(&mut out, Decimal(units));
+            assert_eq!(String::from_utf8(out).unwrap(), Decimal(units).to_string());
         }
     }
 }

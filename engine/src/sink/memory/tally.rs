@@ -7,9 +7,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Meter, Sink, SinkError, SinkFactory, SinkSeat};
 use crate::chain::Flow;
 use crate::record::{FrameHeader, Item};
+use crate::sink::{Meter, Sink, SinkError, SinkFactory, SinkSeat};
 
 /// Folds items into a `T`; see [`tally`]. Clones are handles to the same total.
 pub struct TallySink<T, F, M> {
