@@ -129,13 +129,13 @@ integer_field!(
 /// Reads an optional sign and digits; the field's type then checks the range.
 #[inline(always)]
 fn parse_integer(bytes: &[u8]) -> Result<i128, FieldReason> {
-    match short_digits(bytes) {
+    match short_digits(bytes).or_else(|| long_digits(bytes)) {
         Some(value) => Ok(i128::from(value)),
         None => parse_integer_slowly(bytes),
     }
 }
 
-/// Signs, more than eight digits, and what is no number.
+/// Signs, more than sixteen digits, and what is no number.
 fn parse_integer_slowly(bytes: &[u8]) -> Result<i128, FieldReason> {
     let (negative, digits) = match bytes {
         [b'-', digits @ ..] => (true, digits),
@@ -193,6 +193,13 @@ pub(super) fn short_digits(bytes: &[u8]) -> Option<u64> {
         ZEROS >> (64 - spare_bits)
     };
     eight_digits(digits << spare_bits | zeros)
+}
+
+/// The value of nine to sixteen digits: epoch milliseconds, card numbers.
+#[inline]
+fn long_digits(bytes: &[u8]) -> Option<u64> {
+    let (first, last) = bytes.split_last_chunk()?;
+    Some(short_digits(first)? * 100_000_000 + eight_digits(u64::from_le_bytes(*last))?)
 }
 
 /// The value of eight digits, the first in the lowest byte.
@@ -311,8 +318,8 @@ mod tests {
 
     #[test]
     fn digits_are_read_at_every_length_and_every_other_byte_is_refused() {
-        for count in 1..=12 {
-            let digits = &"907856341209"[..count];
+        for count in 1..=18 {
+            let digits = &"907856341209876543"[..count];
             assert_eq!(parse::<u64>(digits), Ok(digits.parse().unwrap()));
             for at in 0..count {
                 for byte in (0..=255_u8).filter(|byte| !byte.is_ascii_digit()) {
