@@ -266,19 +266,19 @@ proptest! {
     ) {
         let terminator = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
         let mut writer = csv::WriterBuilder::new().terminator(terminator).from_writer(Vec::new());
-        writer.write_record(["id", "who", "amount", "fraud"]).unwrap();
+        writer.write_record(["id", "who", "amount", "fraud"]).expect("it works in a test");
         for (id, who, amount, fraud) in &records {
             let fraud = fraud.map_or(String::new(), |fraud| fraud.to_string());
-            writer.write_record([&id.to_string(), who, &amount.to_string(), &fraud]).unwrap();
+            writer.write_record([&id.to_string(), who, &amount.to_string(), &fraud]).expect("it works in a test");
         }
-        let bytes = writer.into_inner().unwrap();
+        let bytes = writer.into_inner().expect("it works in a test");
         let ours = drain(&mut file("x.csv", &bytes, block_bytes, FileSettings::default()));
         let theirs: Vec<Row> = csv::Reader::from_reader(bytes.as_slice())
             .records()
             .map(|record| {
-                let record = record.unwrap();
+                let record = record.expect("it works in a test");
                 let fraud = record[3].parse().ok();
-                payment(record[0].parse().unwrap(), &record[1], record[2].parse().unwrap(), fraud)
+                payment(record[0].parse().expect("it works in a test"), &record[1], record[2].parse().expect("it works in a test"), fraud)
             })
             .collect();
         prop_assert_eq!(ours, theirs);

@@ -23,19 +23,20 @@ fn csv_of(count: u64) -> String {
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(bytes).expect("it works in a test");
+    encoder.finish().expect("it works in a test")
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 1).unwrap()
+    zstd::encode_all(bytes, 1).expect("it works in a test")
 }
 
 fn read(directory: &TempDir, name: &str, bytes: &[u8], mode: ReaderMode) -> Vec<Row> {
     let path = directory.path().join(name);
-    fs::write(&path, bytes).unwrap();
+    fs::write(&path, bytes).expect("it works in a test");
     let mut split =
-        FileSplit::<Payment>::open(&SplitPath::new(path), FileSettings::default(), mode).unwrap();
+        FileSplit::<Payment>::open(&SplitPath::new(path), FileSettings::default(), mode)
+            .expect("it works in a test");
     drain(&mut split)
 }
 
@@ -181,12 +182,14 @@ fn a_reader_that_is_ahead_waits_for_blocks_to_come_back() {
 }
 
 fn names(inputs: &[String]) -> Vec<String> {
-    let splits = expand(inputs).unwrap();
+    let splits = expand(inputs).expect("it works in a test");
     splits.iter().map(SplitPath::to_string).collect()
 }
 
 fn failure(input: &str) -> String {
-    expand(&[input.to_owned()]).unwrap_err().to_string()
+    expand(&[input.to_owned()])
+        .expect_err("it is no input")
+        .to_string()
 }
 
 #[test]

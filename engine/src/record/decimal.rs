@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Fixed;
-use super::field::FieldReason;
+use super::field::{FieldReason, short_digits};
 
 /// A decimal number with six places: `Decimal(57_160_000)` is 57.16.
 #[derive(
@@ -45,7 +45,29 @@ impl Decimal {
     ///
     /// # Errors
     /// Not a number, not finite, or more than [`Decimal::MAX`] either way.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Self, FieldReason> {
+        match Self::parse_cents(bytes) {
+            Some(decimal) => Ok(decimal),
+            None => Self::parse_any(bytes),
+        }
+    }
+
+    /// One to eight digits, a point, and two digits: nearly every amount of money.
+    #[inline(always)]
+    fn parse_cents(bytes: &[u8]) -> Option<Self> {
+        let (whole, [b'.', tenths, hundredths]) = bytes.split_last_chunk::<3>()? else {
+            return None;
+        };
+        if !tenths.is_ascii_digit() || !hundredths.is_ascii_digit() {
+            return None;
+        }
+        let cents = i64::from(tenths - b'0') * 10 + i64::from(hundredths - b'0');
+        let whole = short_digits(whole)?.cast_signed();
+        Some(Self(whole * Self::ONE + cents * (Self::ONE / 100)))
+    }
+
+    fn parse_any(bytes: &[u8]) -> Result<Self, FieldReason> {
         let (negative, unsigned) = match bytes {
             [b'-', rest @ ..] => (true, rest),
             [b'+', rest @ ..] => (false, rest),
@@ -139,6 +161,8 @@ mod tests {
     fn decimals_parse_and_print() {
         let cases = [
             ("57.16", 57_160_000, "57.16"),
+            ("0.05", 50_000, "0.05"),
+            ("123456789.99", 123_456_789_990_000, "123456789.99"),
             ("-0.5", -500_000, "-0.50"),
             ("1e3", 1_000_000_000, "1000.00"),
             (".1234565", 123_457, "0.123457"),
@@ -156,6 +180,8 @@ mod tests {
             ("", FieldReason::NotANumber),
             (".", FieldReason::NotANumber),
             ("12,5", FieldReason::NotANumber),
+            ("1x.25", FieldReason::NotANumber),
+            ("1.2x", FieldReason::NotANumber),
             ("nan", FieldReason::NotFinite),
             ("-inf", FieldReason::NotFinite),
             ("1e13", FieldReason::OutOfRange),

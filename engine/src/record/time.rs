@@ -111,25 +111,78 @@ impl EventTime {
     /// exist. Fractions past microseconds are cut off.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let date_time = bytes.first_chunk::<19>()?;
-        let seps = [date_time[4], date_time[7], date_time[13], date_time[16]];
-        if seps != *b"--::" || !matches!(date_time[10], b'T' | b't' | b' ') {
+        Self::parse_bytes(text.as_bytes())
+    }
+
+    /// The same, of bytes that need not be UTF-8 (and are no time where they are not).
+    #[inline]
+    #[must_use]
+    pub fn parse_bytes(bytes: &[u8]) -> Option<Self> {
+        let text = bytes.first_chunk::<19>()?;
+        if !is_date_time(text) {
             return None;
         }
-        let number = |at: usize, digits: usize| decimal(&date_time[at..at + digits]);
-        let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
-        let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+        let pair = |at: usize| u32::from(text[at] & 15) * 10 + u32::from(text[at + 1] & 15);
+        let (year, month, day) = (pair(0) * 100 + pair(2), pair(5), pair(8));
+        let (hour, minute, second) = (pair(11), pair(14), pair(17));
         let day_exists = (1..=12).contains(&month) && day >= 1 && day <= days_in(year, month);
         if !day_exists || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
-        let (fraction_micros, zone) = fraction(&bytes[19..])?;
-        let offset_minutes = zone_offset(zone)?;
-        let minutes =
-            (days_from_civil(year, month, day) * 24 + hour) * 60 + minute - offset_minutes;
-        Some(Self((minutes * 60 + second) * 1_000_000 + fraction_micros))
+        let (fraction_micros, offset_minutes) = match &bytes[19..] {
+            b"Z" => (0, 0),
+            rest => {
+                let (fraction_micros, zone) = fraction(rest)?;
+                (fraction_micros, zone_offset(zone)?)
+            }
+        };
+        let seconds = i64::from((hour * 60 + minute) * 60 + second) - offset_minutes * 60;
+        let days = i64::from(days_from_civil(year, month, day)) - DAYS_TO_1970;
+        Some(Self(
+            (days * 86_400 + seconds) * 1_000_000 + fraction_micros,
+        ))
     }
+}
+
+/// Whether `text` is digits where `dddd-dd-ddTdd:dd:dd` has them, and the rest as it stands there;
+/// the `T` may be a `t` or a space. Eight bytes are checked at once.
+#[inline(always)]
+fn is_date_time(text: &[u8; 19]) -> bool {
+    let word = |at: usize| {
+        text[at..]
+            .first_chunk()
+            .map_or(0, |word| u64::from_le_bytes(*word))
+    };
+    let fits = |word: u64, form: &[u8; 8]| {
+        let form = u64::from_le_bytes(*form);
+        // A digit's place holds a 0 in the form: its high half is 3, and 6 more do not carry.
+        let digits = digit_places(form);
+        let carried = word.wrapping_add(digits & 0x0606_0606_0606_0606);
+        let high = digits & 0xf0f0_f0f0_f0f0_f0f0;
+        (word & !digits) == (form & !digits)
+            && (word & high) == (form & high)
+            && (carried & high) == (form & high)
+    };
+    let separator = text[10];
+    fits(word(0), b"0000-00-")
+        && fits(word(11), b"00:00:00")
+        && text[8].is_ascii_digit()
+        && text[9].is_ascii_digit()
+        && matches!(separator, b'T' | b't' | b' ')
+}
+
+/// All ones in each byte of `form` that is the digit 0.
+#[inline(always)]
+const fn digit_places(form: u64) -> u64 {
+    let mut places = 0;
+    let mut index = 0;
+    while index < 8 {
+        if (form >> (8 * index)) & 0xff == 0x30 {
+            places |= 0xff << (8 * index);
+        }
+        index += 1;
+    }
+    places
 }
 
 fn decimal(digits: &[u8]) -> Option<i64> {
@@ -176,23 +229,26 @@ fn zone_offset(zone: &[u8]) -> Option<i64> {
     }
 }
 
-fn days_in(year: i64, month: i64) -> i64 {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+fn days_in(year: u32, month: u32) -> u32 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
-        2 => 28 + i64::from(leap),
+        2 => 28 + u32::from(leap),
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
 }
 
-/// Days since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let shifted_year = if month <= 2 { year - 1 } else { year };
-    let era = shifted_year.div_euclid(400);
-    let year_of_era = shifted_year.rem_euclid(400);
+/// From the 1st of March of the year -400, where [`days_from_civil`] counts from, to 1970-01-01.
+const DAYS_TO_1970: i64 = 719_468 + 146_097;
+
+/// Days since the 1st of March of the year -400, for years from 0 to 9999 (after Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms"; 400 years more, and nothing has a sign).
+#[inline(always)]
+fn days_from_civil(year: u32, month: u32, day: u32) -> u32 {
+    let year_from_march = year + 400 - u32::from(month <= 2);
+    let leap_days = year_from_march / 4 - year_from_march / 100 + year_from_march / 400;
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    year_from_march * 365 + leap_days + day_of_year
 }
 
 /// The year, month and day of a count of days since 1970-01-01; the inverse of the above.
@@ -257,6 +313,39 @@ mod tests {
             EventTime::parse("1970-01-01T00:00:00.5"),
             Some(EventTime(500_000))
         );
+    }
+
+    #[test]
+    fn days_of_ten_thousand_years_read_back() {
+        for day in (-719_528..2_932_897).step_by(11) {
+            let time = EventTime(day * 86_400_000_000 + 86_399_000_000);
+            assert_eq!(EventTime::parse(&time.to_string()), Some(time));
+        }
+        assert_eq!(
+            EventTime(-719_528 * 86_400_000_000).to_string(),
+            "0000-01-01T00:00:00Z"
+        );
+    }
+
+    #[test]
+    fn every_byte_that_does_not_belong_is_refused() {
+        let text = b"2018-04-01T00:00:31Z";
+        for at in 0..20 {
+            for byte in 0..=255_u8 {
+                let mut bytes = *text;
+                bytes[at] = byte;
+                let fits = match at {
+                    4 | 7 | 13 | 16 => byte == text[at],
+                    10 => b"Tt ".contains(&byte),
+                    19 => b"Zz".contains(&byte),
+                    _ => byte.is_ascii_digit(),
+                };
+                let is_read = EventTime::parse_bytes(&bytes).is_some();
+                assert!(fits || !is_read, "{bytes:?}");
+                let is_number = byte.is_ascii_digit() && at < 19;
+                assert!(is_read || !fits || is_number, "{bytes:?}");
+            }
+        }
     }
 
     #[test]
