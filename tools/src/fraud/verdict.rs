@@ -387,7 +387,10 @@ mod tests {
     fn many_in_a_day_count_against_the_own_rate() {
         let mut input = paying(&[5_000; 3], 5_000);
         input.customer[0].count = 10;
+        // 120 like the four: the average stays.
         input.customer[2].count = 120;
+        input.customer[2].sum_micros *= 30;
+        input.customer[2].sum_squares *= 30;
         assert!(verdict_line(&input).contains("[\"velocity\"]"));
         input.customer[2].count = 121;
         assert!(verdict_line(&input).contains("\"reasons\":[]"));
