@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use pelton::clock::Clock;
 use pelton_benches::fraud::{Outcome, parse_rows, run_reader, run_rows};
 use pelton_cli::fraud::generator::write_csv;
+use pelton_cli::fraud::rules::Rules;
 use pelton_cli::{output, usage};
 
 /// Each is measured so often; the best and the median are shown. Beside the wall time stands the
@@ -26,6 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn measure(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let rules = Rules::load(None)?;
     let data = data(folder)?;
     eprintln!("data: {}", data.display());
     let (features, decisions) = (folder.join("features.csv"), folder.join("decisions.ndjson"));
@@ -33,6 +35,7 @@ fn measure(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
         let input = zstd::stream::read::Decoder::new(File::open(&data)?)?;
         run_reader(
             input,
+            &rules,
             &mut File::create(&features)?,
             &mut File::create(&decisions)?,
         )
@@ -42,16 +45,17 @@ fn measure(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     rounds("loop, from memory to the files", || {
         run_reader(
             &bytes[..],
+            &rules,
             &mut File::create(&features)?,
             &mut File::create(&decisions)?,
         )
     })?;
     rounds("loop, from memory to nowhere", || {
-        run_reader(&bytes[..], &mut io::sink(), &mut io::sink())
+        run_reader(&bytes[..], &rules, &mut io::sink(), &mut io::sink())
     })?;
     let rows = parse_rows(&bytes);
     rounds("loop, parsed rows, windows and rules alone", || {
-        let (outcome, sum) = run_rows(&rows);
+        let (outcome, sum) = run_rows(&rows, &rules);
         std::hint::black_box(sum);
         Ok(outcome)
     })?;

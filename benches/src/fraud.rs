@@ -17,7 +17,6 @@ use std::io::{self, Read, Write};
 use pelton::record::EventTime;
 use pelton_cli::fraud::features::{FEATURES_HEADER, push_features};
 use pelton_cli::fraud::quality::QualityTally;
-use pelton_cli::fraud::rules::Rules;
 use pelton_cli::fraud::verdict::{
     CompiledRules, RiskCounts, RuleInput, Verdict, WindowSums, cents_squared,
 };
@@ -212,9 +211,9 @@ struct Loop {
 }
 
 impl Loop {
-    fn new() -> Self {
+    fn new(rules: &CompiledRules) -> Self {
         Self {
-            rules: Rules::load(None).expect("the compiled-in rules are tested"),
+            rules: rules.clone(),
             customers: Vec::new(),
             terminals: Vec::new(),
             outcome: Outcome::default(),
@@ -273,10 +272,11 @@ fn at<T: Default>(items: &mut Vec<T>, index: usize) -> &mut T {
 /// What the files answer.
 pub fn run_reader(
     mut input: impl Read,
+    rules: &CompiledRules,
     features: &mut impl Write,
     decisions: &mut impl Write,
 ) -> io::Result<Outcome> {
-    let mut state = Loop::new();
+    let mut state = Loop::new(rules);
     let mut parser = Parser::default();
     let mut out = Buffers::new(features, decisions);
     let mut buffer = vec![0_u8; BUFFER_BYTES];
@@ -327,24 +327,30 @@ fn rows_of<F: Write, D: Write>(
     if header && let Some(end) = memchr::memchr(b'\n', bytes) {
         bytes = &bytes[end + 1..];
     }
+    let mut rows = [Row::default(); BLOCK_ROWS];
     while !bytes.is_empty() {
-        match parser.row(bytes) {
-            Some((row, rest)) => {
+        let mut filled = 0;
+        while filled < BLOCK_ROWS && !bytes.is_empty() {
+            if let Some((row, rest)) = parser.row(bytes) {
+                rows[filled] = row;
+                filled += 1;
                 bytes = rest;
-                let (input, verdict) = state.row(&row);
-                push_features(row.transaction_id, &input, &mut out.features);
-                let decisions = &mut out.decisions;
-                state
-                    .rules
-                    .push_line(row.transaction_id, &verdict, decisions);
-                out.write_full()?;
-            }
-            None => {
+            } else {
                 state.outcome.rejected += 1;
                 let end = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len() - 1);
                 bytes = &bytes[end + 1..];
             }
         }
+        let block = &rows[..filled];
+        state.touch(block);
+        for row in block {
+            let (input, verdict) = state.row(row);
+            push_features(row.transaction_id, &input, &mut out.features);
+            let decisions = &mut out.decisions;
+            let rules = &state.rules;
+            rules.push_line(row.transaction_id, &verdict, decisions);
+        }
+        out.write_full()?;
     }
     Ok(())
 }
@@ -352,8 +358,8 @@ fn rows_of<F: Write, D: Write>(
 /// Runs the windows and the rules alone; answers a sum over the verdicts too, so that nothing
 /// can be left out.
 #[must_use]
-pub fn run_rows(rows: &[Row]) -> (Outcome, u64) {
-    let mut state = Loop::new();
+pub fn run_rows(rows: &[Row], rules: &CompiledRules) -> (Outcome, u64) {
+    let mut state = Loop::new(rules);
     let mut sum = 0_u64;
     for block in rows.chunks(BLOCK_ROWS) {
         state.touch(block);
@@ -529,14 +535,16 @@ fn amount(bytes: &[u8]) -> Option<(i64, &[u8])> {
 mod tests {
     use super::*;
     use pelton_cli::fraud::generator::write_csv;
+    use pelton_cli::fraud::rules::Rules;
     use pelton_tests::fraud_oracle;
 
     #[test]
     fn the_yardstick_writes_what_the_oracle_says() {
+        let rules = Rules::load(None).unwrap();
         let mut csv = Vec::new();
         write_csv(11, 400_000, &mut csv).unwrap();
         let (mut features, mut decisions) = (Vec::new(), Vec::new());
-        let outcome = run_reader(&csv[..], &mut features, &mut decisions).unwrap();
+        let outcome = run_reader(&csv[..], &rules, &mut features, &mut decisions).unwrap();
         assert_eq!((outcome.accepted, outcome.rejected), (400_000, 0));
 
         let rows = fraud_oracle::read_rows(&csv[..]).unwrap();
@@ -551,18 +559,19 @@ mod tests {
             400_000
         );
 
-        let (again, _) = run_rows(&parse_rows(&csv));
+        let (again, _) = run_rows(&parse_rows(&csv), &rules);
         assert_eq!(again.quality, outcome.quality);
     }
 
     #[test]
     fn rows_that_are_not_well_formed_are_counted() {
+        let rules = Rules::load(None).unwrap();
         let csv = "transaction_id,time,customer_id,terminal_id,amount,fraud,scenario\n\
                    0,2018-04-01T00:00:31Z,1,2,57.16,0,0\n\
                    x,2018-04-01T00:00:31Z,1,2,57.16,0,0\n\
                    2,2018-04-01T24:00:31Z,1,2,57.16,0,0\n\
                    3,2018-04-01T00:00:32Z,1,2,7.5";
-        let outcome = run_reader(csv.as_bytes(), &mut Vec::new(), &mut Vec::new()).unwrap();
+        let outcome = run_reader(csv.as_bytes(), &rules, &mut Vec::new(), &mut Vec::new()).unwrap();
         assert_eq!((outcome.accepted, outcome.rejected), (2, 2));
     }
 }
