@@ -20,8 +20,11 @@ fn pair(value: u64) -> [u8; 2] {
 /// Appends `value` in decimal.
 #[inline]
 pub fn push_u64(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
+    // The digits end at `DIGITS`. From the first one, a fixed number of bytes is copied and what
+    // is too much cut off: a copy of a length that isn't known would be a call.
+    const DIGITS: usize = 20;
+    let mut digits = [0_u8; 2 * DIGITS];
+    let mut at = DIGITS;
     while value >= 100 {
         at -= 2;
         digits[at..at + 2].copy_from_slice(&pair(value % 100));
@@ -34,7 +37,11 @@ pub fn push_u64(out: &mut Vec<u8>, mut value: u64) {
         at -= 1;
         digits[at] = pair(value)[1];
     }
-    out.extend_from_slice(&digits[at..]);
+    let end = out.len() + DIGITS - at;
+    if let Some(copied) = digits[at..].first_chunk::<DIGITS>() {
+        out.extend_from_slice(copied);
+    }
+    out.truncate(end);
 }
 
 /// Appends the two digits of `value`, which is below 100.

@@ -19,6 +19,8 @@ const TERMINAL_PERIOD_NS: u64 = 200_000_000;
 const LOG_PERIOD_NS: u64 = 2_000_000_000;
 /// More shards than this are summed up in one line.
 const SHARD_LINES_MAX: usize = 16;
+/// Longer lines are cut.
+const COLUMNS_MAX: usize = 79;
 /// The length of the bar of a shard.
 const BAR_COLUMNS: usize = 24;
 
@@ -48,6 +50,11 @@ pub struct Snapshot {
 /// One line for a log.
 #[must_use]
 pub fn line(snapshot: &Snapshot) -> String {
+    figures(snapshot) + &standing(snapshot)
+}
+
+/// How much and how fast.
+fn figures(snapshot: &Snapshot) -> String {
     let mut text = format!(
         "{:>8}  {} records",
         seconds(nanos_as_seconds(snapshot.elapsed_ns)),
@@ -60,6 +67,12 @@ pub fn line(snapshot: &Snapshot) -> String {
     if let Some(p99) = snapshot.latency_ns_p99 {
         let _ = write!(text, "  p99 {}", ns(p99));
     }
+    text
+}
+
+/// How far in event time, and what went aside; empty where there is nothing to say.
+fn standing(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
     if let Some(watermark) = shown(snapshot.watermark) {
         let _ = write!(text, "  watermark {watermark}");
     }
@@ -71,10 +84,10 @@ pub fn line(snapshot: &Snapshot) -> String {
     text
 }
 
-/// The lines for a terminal: the line above, and one for each shard.
+/// The lines for a terminal: the two halves of the line above, and one line for each shard.
 #[must_use]
 pub fn lines(snapshot: &Snapshot) -> Vec<String> {
-    let mut lines = vec![line(snapshot)];
+    let mut lines = vec![figures(snapshot), standing(snapshot)];
     let most = snapshot.shard_records.iter().copied().max().unwrap_or(0);
     if snapshot.shard_records.len() > SHARD_LINES_MAX {
         let least = snapshot.shard_records.iter().copied().min().unwrap_or(0);
@@ -190,15 +203,15 @@ impl<W: Write> Progress<W> {
 }
 
 /// The bytes that put `lines` in the place of the `over` lines above the cursor: up, then each
-/// line with what was behind it erased. Lines are cut at 120 columns, as a wrapped line would
-/// throw the count off.
+/// line with what was behind it erased. Lines are cut to an 80-column terminal, as a
+/// wrapped line would throw the count off.
 fn drawing(lines: &[String], over: usize) -> String {
     let mut text = String::new();
     if over > 0 {
         let _ = write!(text, "\x1b[{over}A\r");
     }
     for line in lines {
-        text.extend(line.chars().take(120));
+        text.extend(line.chars().take(COLUMNS_MAX));
         text.push_str("\x1b[K\n");
     }
     if over > lines.len() {
@@ -238,16 +251,17 @@ mod tests {
     #[test]
     fn a_terminal_shows_every_shard() {
         let lines = lines(&snapshot(0));
-        assert_eq!(lines.len(), 3);
-        assert_eq!(lines[1], "  shard 0   ######################## 600,000");
-        assert_eq!(lines[2], "  shard 1   ############............ 300,000");
+        assert_eq!(lines.len(), 4);
+        assert!(lines.iter().all(|line| line.len() <= COLUMNS_MAX));
+        assert_eq!(lines[2], "  shard 0   ######################## 600,000");
+        assert_eq!(lines[3], "  shard 1   ############............ 300,000");
     }
 
     #[test]
     fn many_shards_are_summed_up() {
         let mut many = snapshot(0);
         many.shard_records = (1..=100).collect();
-        assert_eq!(lines(&many)[1], "  100 shards, from 1 to 100 records");
+        assert_eq!(lines(&many)[2], "  100 shards, from 1 to 100 records");
     }
 
     #[test]
@@ -259,7 +273,7 @@ mod tests {
         progress.clear();
         let text = String::from_utf8(progress.out).unwrap();
         assert_eq!(text.matches("1,234,567").count(), 2);
-        assert_eq!(text.matches("\x1b[3A\r").count(), 2);
+        assert_eq!(text.matches("\x1b[4A\r").count(), 2);
         assert!(text.ends_with("\x1b[J"));
     }
 
