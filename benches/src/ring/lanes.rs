@@ -90,16 +90,17 @@ impl Send for pelton::ring::Producer {
 impl Receive for pelton::ring::Consumer {
     #[inline(always)]
     fn take(&mut self) -> (u64, u64) {
-        let run = self.readable();
-        let run_bytes = run.len();
-        let (mut count, mut sum, mut rest) = (0, 0_u64, run);
-        while let Some((length, _)) = rest.split_first_chunk() {
+        let (mut count, mut sum) = (0, 0_u64);
+        let mut run_bytes = self.readable().len();
+        while run_bytes > 0 {
+            let frame = self.readable();
+            let length = frame.first_chunk().expect("a frame starts with its length");
             let frame_bytes = u32::from_le_bytes(*length) as usize;
-            sum = sum.wrapping_add(word(rest, 7) & word(rest, 1));
+            sum = sum.wrapping_add(word(frame, 7) & word(frame, 1));
             count += 1;
-            rest = &rest[frame_bytes..];
+            self.advance(frame_bytes);
+            run_bytes -= frame_bytes;
         }
-        self.advance(run_bytes);
         self.release();
         (count, sum)
     }
