@@ -85,6 +85,26 @@ impl Store {
         }
     }
 
+    /// The value of what nearly always is the entry of `hash` (namespace 0), for touching what it
+    /// leads to. The key is not compared, so it may be another key's: nothing may depend on it.
+    #[inline(always)]
+    #[must_use]
+    pub fn guess(&self, operator: OperatorId, hash: KeyHash) -> Option<&[u8]> {
+        let offset = self.index.candidate(EntryKey::mixed(hash, operator, 0))?;
+        Some(self.value(offset))
+    }
+
+    /// Brings the header of the entry at `offset` and the byte `at` of its value, roughly, into the
+    /// cache. A hint, as [`Store::touch`] is; so `offset` may be stale.
+    #[inline(always)]
+    pub fn touch_at(&self, offset: LogOffset, at: usize) {
+        if self.arena.is_room(offset) {
+            let entry = self.arena.entry(offset);
+            std::hint::black_box(entry.0[0]);
+            std::hint::black_box(entry.0.get(entry::HEADER_BYTES + 8 + at).copied());
+        }
+    }
+
     /// Adds the entry of `key`, which has none, with a value of `value_bytes` zeroes.
     pub fn insert(&mut self, key: &EntryKey<'_>, value_bytes: usize) -> LogOffset {
         debug_assert!(self.find(key).is_none(), "the entry is there already");

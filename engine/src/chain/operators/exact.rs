@@ -28,7 +28,7 @@
 use std::marker::PhantomData;
 
 use super::exact_head::{Head, Window};
-use super::exact_log::{Event, Log};
+use super::exact_log::{Event, Log, touch_event};
 use super::fold::Invertible;
 use crate::chain::KeyedOperator;
 use crate::record::{Fixed, FrameHeader, Item, Key, KeyHash, Paired, Record, TimeSpan};
@@ -61,6 +61,8 @@ where
     V: Invertible,
     F: for<'a> Fn(I::View<'a>) -> (u64, V::Item),
 {
+    const HEAD_BYTES: usize = Head::<V::Item, V::State, N>::BYTES;
+
     /// Windows whose events are what `read` makes of a record: its order among the records of one
     /// time (such as a transaction's number), and the item.
     ///
@@ -96,7 +98,7 @@ where
         key: EntryKey<'_>,
         event: Event<V::Item>,
     ) -> [V::State; N] {
-        let (at, added) = store.find_or_insert(&key, Head::<V::Item, V::State, N>::BYTES);
+        let (at, added) = store.find_or_insert(&key, Self::HEAD_BYTES);
         let mut head: Head<V::Item, V::State, N> = store.field(at, 0);
         if added {
             head.newest = (i64::MIN, 0);
@@ -285,6 +287,17 @@ where
 
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
+        for &hash in hashes {
+            let bytes = state.guess(self.operator, hash);
+            let Some(bytes) = bytes.filter(|bytes| bytes.len() == Self::HEAD_BYTES) else {
+                continue;
+            };
+            let head = Head::<V::Item, V::State, N>::read(bytes);
+            touch_event::<V::Item>(state, head.next, head.next_hint);
+            for window in head.windows {
+                touch_event::<V::Item>(state, window.oldest + 1, window.hint);
+            }
+        }
     }
 
     #[inline(always)]

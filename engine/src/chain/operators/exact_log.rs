@@ -116,6 +116,13 @@ impl<'s, I: Fixed> Log<'s, I> {
     }
 }
 
+/// Brings the event of that number into the cache, if its chunk lies where the hint says.
+#[inline(always)]
+pub(super) fn touch_event<I: Fixed>(store: &Store, number: u64, hint: LogOffset) {
+    let (_, place) = place_of(number);
+    store.touch_at(hint, place * Event::<I>::BYTES);
+}
+
 const GROWING_CHUNKS: u64 = 4;
 const CHUNK_EVENTS_MAX: u64 = 64;
 /// How many events the growing chunks hold together: 4 + 8 + 16 + 32.
