@@ -7,7 +7,7 @@ fn main() {
     let small = std::env::args().any(|argument| argument == "--small");
     let cases: &[(u64, i64)] = match small {
         true => &[(500, 30)],
-        false => &[(5_000, 30), (10_000, 30), (10_000, 7), (10_000, 60)],
+        false => &[(5_000, 30), (10_000, 30), (10_000, 14), (10_000, 60)],
     };
     println!("three windows, ns a record; in brackets the operator's speed as a share of by hand");
     println!("{HEAD}");

@@ -6,7 +6,7 @@ use pelton_benches::state::{Draw, HEAD, keyed_count};
 fn main() {
     let small = std::env::args().any(|argument| argument == "--small");
     let (keys, records): (&[u64], usize) = match small {
-        true => (&[10_000], 100_000),
+        true => (&[10_000], 2_000_000),
         false => (&[1_000_000, 10_000_000], 10_000_000),
     };
     println!(

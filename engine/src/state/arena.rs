@@ -20,10 +20,10 @@ const SEGMENT_BYTES: u64 = 1 << SEGMENT_SHIFT;
 /// The first room's place in every segment: it keeps offset 0 free.
 const SEGMENT_START: u64 = 64;
 
-/// Rooms up to this many bytes come in steps of 16, larger ones in four steps a doubling.
+/// Rooms up to this many bytes come in steps of 16, larger ones in eight steps a doubling.
 const FINE_BYTES_MAX: usize = 1024;
 const FINE_COUNT: usize = FINE_BYTES_MAX / 16;
-const CLASS_COUNT: usize = FINE_COUNT + 4 * (SEGMENT_SHIFT as usize - 10);
+const CLASS_COUNT: usize = FINE_COUNT + 8 * (SEGMENT_SHIFT as usize - 10);
 
 /// All entries of a store.
 #[derive(Debug)]
@@ -158,9 +158,9 @@ fn class_of(wanted_bytes: usize) -> (usize, usize) {
         return (class - 1, class * 16);
     }
     let octave = (wanted_bytes - 1).ilog2() as usize;
-    let step = 1 << (octave - 2);
+    let step = 1 << (octave - 3);
     let steps = (wanted_bytes - (1 << octave)).div_ceil(step);
-    let class = FINE_COUNT + (octave - 10) * 4 + steps - 1;
+    let class = FINE_COUNT + (octave - 10) * 8 + steps - 1;
     (class, (1 << octave) + steps * step)
 }
 

@@ -53,6 +53,20 @@ impl Store {
         self.find(key)
     }
 
+    /// Like [`Store::find_hinted`], with the value.
+    #[inline(always)]
+    #[must_use]
+    pub fn read_hinted(&self, key: &EntryKey<'_>, hint: LogOffset) -> Option<(LogOffset, &[u8])> {
+        if self.arena.is_room(hint) {
+            let entry = self.arena.entry(hint);
+            if entry.is_of(key) {
+                return Some((hint, entry.value()));
+            }
+        }
+        let offset = self.find(key)?;
+        Some((offset, self.value(offset)))
+    }
+
     /// Brings the entries of `hashes` (namespace 0) into the cache, all at once, ahead of the records
     /// that need them. It is a hint: it changes nothing and answers nothing.
     ///
@@ -68,6 +82,26 @@ impl Store {
                 .filter_map(|hash| self.index.candidate(mixed(hash)));
             let bytes = offsets.map(|offset| self.arena.entry(offset).ends());
             std::hint::black_box(bytes.fold(0, |sum, byte| sum ^ byte));
+        }
+    }
+
+    /// The value of what nearly always is the entry of `hash` (namespace 0), for touching what it
+    /// leads to. The key is not compared, so it may be another key's: nothing may depend on it.
+    #[inline(always)]
+    #[must_use]
+    pub fn guess(&self, operator: OperatorId, hash: KeyHash) -> Option<&[u8]> {
+        let offset = self.index.candidate(EntryKey::mixed(hash, operator, 0))?;
+        Some(self.value(offset))
+    }
+
+    /// Brings the header of the entry at `offset` and the byte `at` of its value, roughly, into the
+    /// cache. A hint, as [`Store::touch`] is; so `offset` may be stale.
+    #[inline(always)]
+    pub fn touch_at(&self, offset: LogOffset, at: usize) {
+        if self.arena.is_room(offset) {
+            let entry = self.arena.entry(offset);
+            std::hint::black_box(entry.0[0]);
+            std::hint::black_box(entry.0.get(entry::HEADER_BYTES + 8 + at).copied());
         }
     }
 
@@ -118,7 +152,7 @@ impl Store {
     #[inline(always)]
     #[must_use]
     pub fn field<T: Fixed>(&self, offset: LogOffset, at: usize) -> T {
-        T::read(&self.value(offset)[at..])
+        T::read(&self.value(offset)[at..][..T::BYTES])
     }
 
     /// Where the entry may be changed. In the log this copies a frozen entry to the tail; here it
@@ -134,7 +168,23 @@ impl Store {
     pub fn set<T: Fixed>(&mut self, offset: LogOffset, at: usize, field: T) {
         debug_assert!(self.live(offset).is_live());
         let value = entry::value_mut(self.arena.entry_mut(offset));
-        field.write(&mut value[at..]);
+        field.write(&mut value[at..][..T::BYTES]);
+    }
+
+    /// Changes one field to what `change` makes of it; answers with the field as it is now.
+    #[inline(always)]
+    pub fn update<T: Fixed>(
+        &mut self,
+        offset: LogOffset,
+        at: usize,
+        change: impl FnOnce(T) -> T,
+    ) -> T {
+        debug_assert!(self.live(offset).is_live());
+        let value = entry::value_mut(self.arena.entry_mut(offset));
+        let field = &mut value[at..][..T::BYTES];
+        let changed = change(T::read(field));
+        changed.write(field);
+        changed
     }
 
     /// Deletes the entry of `key`; says whether there was one.

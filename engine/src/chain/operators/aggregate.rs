@@ -103,13 +103,11 @@ where
             state.find_or_insert(&key, V::State::BYTES)
         });
         let offset = state.writable(offset);
-        let before = if added {
-            V::start()
-        } else {
-            state.field(offset, 0)
-        };
-        let after = V::add(before, (self.read)(view));
-        state.set(offset, 0, after);
+        let mut before = V::start();
+        let after = state.update(offset, 0, |kept| {
+            before = if added { before } else { kept };
+            V::add(before, (self.read)(view))
+        });
         let (kind, value) = match self.emit {
             Emit::AtEnd => return None,
             Emit::EveryChange { .. } if added => (RowKind::Insert, after),

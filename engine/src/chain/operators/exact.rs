@@ -28,7 +28,7 @@
 use std::marker::PhantomData;
 
 use super::exact_head::{Head, Window};
-use super::exact_log::{Event, Log};
+use super::exact_log::{Event, Log, touch_event};
 use super::fold::Invertible;
 use crate::chain::KeyedOperator;
 use crate::record::{Fixed, FrameHeader, Item, Key, KeyHash, Paired, Record, TimeSpan};
@@ -47,8 +47,10 @@ pub struct ExactSpec<const N: usize> {
 #[derive(Debug)]
 pub struct ExactWindows<K, I, V, F, const N: usize> {
     operator: OperatorId,
-    spec: ExactSpec<N>,
-    longest: TimeSpan,
+    /// How old an event is when it leaves each window, and when it enters them.
+    reaches: [u64; N],
+    delay: u64,
+    longest: u64,
     read: F,
     kinds: PhantomData<fn() -> (K, I, V)>,
 }
@@ -59,42 +61,35 @@ where
     V: Invertible,
     F: for<'a> Fn(I::View<'a>) -> (u64, V::Item),
 {
+    const HEAD_BYTES: usize = Head::<V::Item, V::State, N>::BYTES;
+
     /// Windows whose events are what `read` makes of a record: its order among the records of one
     /// time (such as a transaction's number), and the item.
     ///
     /// Panics where a length is not positive or the delay is negative: a bug in the job.
     pub fn new(operator: OperatorId, spec: ExactSpec<N>, read: F) -> Self {
-        let longest = spec.lengths.into_iter().max().expect("there is a window");
+        assert!(N > 0, "there is a window");
         assert!(
             spec.lengths.into_iter().min() > Some(TimeSpan::ZERO),
             "a window has a length"
         );
         assert!(spec.delay >= TimeSpan::ZERO, "windows don't look ahead");
+        let delay = spec.delay.0.unsigned_abs();
+        let reaches = spec.lengths.map(|length| delay + length.0.unsigned_abs());
+        let longest = reaches.into_iter().max().unwrap_or(0);
         Self {
             operator,
-            spec,
+            reaches,
+            delay,
             longest,
             read,
             kinds: PhantomData,
         }
     }
 
-    /// Where the windows of a record at `time` end, the end included. Wider than a time, so that
-    /// nothing saturates.
-    #[inline(always)]
-    fn end(&self, time: i64) -> i128 {
-        i128::from(time) - i128::from(self.spec.delay.0)
-    }
-
-    /// Where window `index` of a record at `time` starts, the start excluded.
-    #[inline(always)]
-    fn start(&self, time: i64, index: usize) -> i128 {
-        self.end(time) - i128::from(self.spec.lengths[index].0)
-    }
-
     #[inline(always)]
     fn undelayed(&self) -> bool {
-        self.spec.delay == TimeSpan::ZERO
+        self.delay == 0
     }
 
     fn apply_event(
@@ -103,8 +98,8 @@ where
         key: EntryKey<'_>,
         event: Event<V::Item>,
     ) -> [V::State; N] {
-        let (at, added) = store.find_or_insert(&key, Head::<V::State, N>::BYTES);
-        let mut head: Head<V::State, N> = store.field(at, 0);
+        let (at, added) = store.find_or_insert(&key, Self::HEAD_BYTES);
+        let mut head: Head<V::Item, V::State, N> = store.field(at, 0);
         if added {
             head.newest = (i64::MIN, 0);
         }
@@ -132,7 +127,7 @@ where
     fn append(
         &self,
         log: &mut Log<'_, V::Item>,
-        head: &mut Head<V::State, N>,
+        head: &mut Head<V::Item, V::State, N>,
         mut event: Event<V::Item>,
     ) {
         if !self.undelayed() && event.time == head.newest.0 {
@@ -145,9 +140,8 @@ where
         }
         head.next += 1;
         self.add_due(log, head, event);
-        for index in 0..N {
-            let start = self.start(event.time, index);
-            expire::<V>(log, &mut head.windows[index], head.to_add, start);
+        for (window, reach) in head.windows.iter_mut().zip(self.reaches) {
+            expire::<V>(log, window, head.to_add, event.time, reach);
         }
         let first = head.windows.iter().map(|window| window.oldest).min();
         let first = first.expect("there is a window");
@@ -160,11 +154,10 @@ where
     fn add_due(
         &self,
         log: &Log<'_, V::Item>,
-        head: &mut Head<V::State, N>,
+        head: &mut Head<V::Item, V::State, N>,
         newest: Event<V::Item>,
     ) {
-        let end = self.end(newest.time);
-        while head.to_add < head.next && i128::from(head.to_add_time) <= end {
+        while head.to_add < head.next && age(newest.time, head.to_add_time) >= self.delay {
             let event = if head.to_add + 1 == head.next {
                 newest
             } else {
@@ -172,7 +165,7 @@ where
             };
             for window in &mut head.windows {
                 if window.oldest == head.to_add {
-                    window.oldest_time = event.time;
+                    (window.oldest_time, window.oldest_item) = (event.time, event.item);
                 }
                 V::add(&mut window.state, event.item);
             }
@@ -189,12 +182,11 @@ where
     fn insert(
         &self,
         log: &mut Log<'_, V::Item>,
-        head: &mut Head<V::State, N>,
+        head: &mut Head<V::Item, V::State, N>,
         event: Event<V::Item>,
     ) {
-        let newest_time = head.newest.0;
-        let end = self.end(newest_time);
-        if i128::from(event.time) <= end - i128::from(self.longest.0) {
+        let event_age = age(head.newest.0, event.time);
+        if event_age >= self.longest {
             return;
         }
         let mut hint = head.next_hint;
@@ -204,17 +196,17 @@ where
         }
         log.insert(number, head.next, event);
         head.next += 1;
-        let is_due = i128::from(event.time) <= end;
+        let is_due = event_age >= self.delay;
         head.to_add += u64::from(is_due);
-        for index in 0..N {
-            let window = &mut head.windows[index];
-            if i128::from(event.time) <= self.start(newest_time, index) {
+        for (window, reach) in head.windows.iter_mut().zip(self.reaches) {
+            if event_age >= reach {
                 window.oldest += 1;
             } else if is_due {
                 V::add(&mut window.state, event.item);
             }
             if window.oldest < head.next {
-                window.oldest_time = log.get(window.oldest, &mut window.hint).time;
+                let oldest = log.get(window.oldest, &mut window.hint);
+                (window.oldest_time, window.oldest_item) = (oldest.time, oldest.item);
             }
         }
         if head.to_add < head.next {
@@ -227,23 +219,22 @@ where
     fn scan(
         &self,
         log: &Log<'_, V::Item>,
-        head: &Head<V::State, N>,
+        head: &Head<V::Item, V::State, N>,
         event: Event<V::Item>,
     ) -> [V::State; N] {
         let mut states = [V::State::default(); N];
         let mut hint = LogOffset::NONE;
-        let end = self.end(event.time);
         let mut seen_itself = !self.undelayed();
         let mut count_in = |kept: Event<V::Item>| {
-            for (index, state) in states.iter_mut().enumerate() {
-                if i128::from(kept.time) > self.start(event.time, index) {
+            for (state, reach) in states.iter_mut().zip(self.reaches) {
+                if age(event.time, kept.time) < reach {
                     V::add(state, kept.item);
                 }
             }
         };
         for number in head.first..head.next {
             let kept = log.get(number, &mut hint);
-            let covered = i128::from(kept.time) <= end;
+            let covered = kept.time <= event.time && age(event.time, kept.time) >= self.delay;
             if !covered || (self.undelayed() && kept.rank() > event.rank()) {
                 break;
             }
@@ -257,20 +248,27 @@ where
     }
 }
 
-/// Takes back what has left a window that starts after `start`.
+/// How much before `time` an earlier time lies. Exact for all times: none is subtracted from.
+#[inline(always)]
+fn age(time: i64, earlier: i64) -> u64 {
+    time.abs_diff(earlier)
+}
+
+/// Takes back what is `reach` old or older at `time`.
 #[inline(always)]
 fn expire<V: Invertible>(
     log: &Log<'_, V::Item>,
-    window: &mut Window<V::State>,
+    window: &mut Window<V::Item, V::State>,
     to_add: u64,
-    start: i128,
+    time: i64,
+    reach: u64,
 ) {
-    while window.oldest < to_add && i128::from(window.oldest_time) <= start {
-        let event = log.get(window.oldest, &mut window.hint);
-        V::remove(&mut window.state, event.item);
+    while window.oldest < to_add && age(time, window.oldest_time) >= reach {
+        V::remove(&mut window.state, window.oldest_item);
         window.oldest += 1;
         if window.oldest < to_add {
-            window.oldest_time = log.get(window.oldest, &mut window.hint).time;
+            let oldest = log.get(window.oldest, &mut window.hint);
+            (window.oldest_time, window.oldest_item) = (oldest.time, oldest.item);
         }
     }
 }
@@ -289,6 +287,17 @@ where
 
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
+        for &hash in hashes {
+            let bytes = state.guess(self.operator, hash);
+            let Some(bytes) = bytes.filter(|bytes| bytes.len() == Self::HEAD_BYTES) else {
+                continue;
+            };
+            let head = Head::<V::Item, V::State, N>::read(bytes);
+            touch_event::<V::Item>(state, head.next, head.next_hint);
+            for window in head.windows {
+                touch_event::<V::Item>(state, window.oldest + 1, window.hint);
+            }
+        }
     }
 
     #[inline(always)]

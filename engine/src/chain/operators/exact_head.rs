@@ -8,31 +8,34 @@
 //! | event | event| time 8    | order 8   | to   | to add | event  | chunk hint 8|
 //! |   8   |  8   |           |           | add 8| time 8 | hint 8 |             |
 //!
-//! window:  | oldest event 8 | its time 8 | its chunk's hint 8 | state ... |
+//! window:  | oldest event 8 | its chunk's hint 8 | its time 8 | its item ... | state ... |
 //! ```
 //!
-//! Events are numbered in log order. A window holds the events `oldest .. next to add`. The times
-//! beside the numbers say whether anything is to be done, without a look into a chunk.
+//! Events are numbered in log order. A window holds the events `oldest .. next to add`. The copy of
+//! the oldest event says whether it leaves and what leaves with it, so a window looks into a chunk
+//! once for each event that leaves, for the one behind it.
 
 use crate::record::Fixed;
 use crate::state::LogOffset;
 
 /// One window of a key.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Window<S> {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window<I, S> {
     /// The number of the oldest event that it holds.
     pub(super) oldest: u64,
-    /// Its time; void where the window is empty.
-    pub(super) oldest_time: i64,
     /// Where its chunk lies.
     pub(super) hint: LogOffset,
+    /// Its time; void where the window is empty.
+    pub(super) oldest_time: i64,
+    /// Its item; likewise.
+    pub(super) oldest_item: I,
     /// The aggregate.
     pub(super) state: S,
 }
 
 /// A key's cursors and running states.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Head<S, const N: usize> {
+pub(super) struct Head<I, S, const N: usize> {
     /// The first event that is kept.
     pub(super) first: u64,
     /// The number that the next event gets.
@@ -47,31 +50,44 @@ pub(super) struct Head<S, const N: usize> {
     pub(super) next_hint: LogOffset,
     /// Where the chunk of the next event to add lies.
     pub(super) to_add_hint: LogOffset,
-    pub(super) windows: [Window<S>; N],
+    pub(super) windows: [Window<I, S>; N],
 }
 
-impl<S: Fixed> Fixed for Window<S> {
-    const BYTES: usize = 24 + S::BYTES;
+// Each cuts its bytes to length first, so that the checks of all fields are one.
+
+impl<I: Fixed, S: Fixed> Fixed for Window<I, S> {
+    const BYTES: usize = 24 + I::BYTES + S::BYTES;
     #[inline(always)]
     fn read(bytes: &[u8]) -> Self {
-        let (oldest, oldest_time, hint, state) = Fixed::read(bytes);
+        let bytes = &bytes[..Self::BYTES];
+        let (oldest, hint, oldest_time, oldest_item, state) = Fixed::read(bytes);
         Self {
             oldest,
-            oldest_time,
             hint,
+            oldest_time,
+            oldest_item,
             state,
         }
     }
     #[inline(always)]
     fn write(self, bytes: &mut [u8]) {
-        (self.oldest, self.oldest_time, self.hint, self.state).write(bytes);
+        let bytes = &mut bytes[..Self::BYTES];
+        (
+            self.oldest,
+            self.hint,
+            self.oldest_time,
+            self.oldest_item,
+            self.state,
+        )
+            .write(bytes);
     }
 }
 
-impl<S: Fixed, const N: usize> Fixed for Head<S, N> {
-    const BYTES: usize = 64 + Window::<S>::BYTES * N;
+impl<I: Fixed, S: Fixed, const N: usize> Fixed for Head<I, S, N> {
+    const BYTES: usize = 64 + Window::<I, S>::BYTES * N;
     #[inline(always)]
     fn read(bytes: &[u8]) -> Self {
+        let bytes = &bytes[..Self::BYTES];
         let (first, next, newest) = Fixed::read(bytes);
         let (to_add, to_add_time, next_hint, to_add_hint) = Fixed::read(&bytes[32..]);
         let windows = Fixed::read(&bytes[64..]);
@@ -88,6 +104,7 @@ impl<S: Fixed, const N: usize> Fixed for Head<S, N> {
     }
     #[inline(always)]
     fn write(self, bytes: &mut [u8]) {
+        let bytes = &mut bytes[..Self::BYTES];
         (self.first, self.next, self.newest).write(bytes);
         let Self {
             to_add,

@@ -25,12 +25,12 @@ impl<I: Fixed> Fixed for Event<I> {
     const BYTES: usize = 16 + I::BYTES;
     #[inline(always)]
     fn read(bytes: &[u8]) -> Self {
-        let (time, order, item) = Fixed::read(bytes);
+        let (time, order, item) = Fixed::read(&bytes[..Self::BYTES]);
         Self { time, order, item }
     }
     #[inline(always)]
     fn write(self, bytes: &mut [u8]) {
-        (self.time, self.order, self.item).write(bytes);
+        (self.time, self.order, self.item).write(&mut bytes[..Self::BYTES]);
     }
 }
 
@@ -65,17 +65,17 @@ impl<'s, I: Fixed> Log<'s, I> {
     #[inline(always)]
     pub(super) fn get(&self, number: u64, hint: &mut LogOffset) -> Event<I> {
         let (chunk, place) = place_of(number);
-        *hint = self
-            .chunk(chunk, *hint)
-            .expect("an event that is kept has a chunk");
-        self.store.field(*hint, place * Event::<I>::BYTES)
+        let found = self.store.read_hinted(&self.chunk_key(chunk), *hint);
+        let (offset, events) = found.expect("an event that is kept has a chunk");
+        *hint = offset;
+        Event::read(&events[place * Event::<I>::BYTES..])
     }
 
     /// Writes an event, whose chunk is made where there is none.
     #[inline(always)]
     pub(super) fn set(&mut self, number: u64, hint: &mut LogOffset, event: Event<I>) {
         let (chunk, place) = place_of(number);
-        let offset = match self.chunk(chunk, *hint) {
+        let offset = match self.store.find_hinted(&self.chunk_key(chunk), *hint) {
             Some(offset) => self.store.writable(offset),
             None => {
                 let chunk_bytes = event_count(chunk) * Event::<I>::BYTES;
@@ -108,17 +108,19 @@ impl<'s, I: Fixed> Log<'s, I> {
     }
 
     #[inline(always)]
-    fn chunk(&self, chunk: u64, hint: LogOffset) -> Option<LogOffset> {
-        self.store.find_hinted(&self.chunk_key(chunk), hint)
-    }
-
-    #[inline(always)]
     fn chunk_key(&self, chunk: u64) -> EntryKey<'s> {
         EntryKey {
             namespace: chunk + 1,
             ..self.key
         }
     }
+}
+
+/// Brings the event of that number into the cache, if its chunk lies where the hint says.
+#[inline(always)]
+pub(super) fn touch_event<I: Fixed>(store: &Store, number: u64, hint: LogOffset) {
+    let (_, place) = place_of(number);
+    store.touch_at(hint, place * Event::<I>::BYTES);
 }
 
 const GROWING_CHUNKS: u64 = 4;
