@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use pelton::job::{JobReport, JobSnapshot, RunningJob};
-use pelton::metric::{LatencySummary, QuantilePoint};
+use pelton::metric::LatencySummary;
 use pelton::shard::park::WaitStrategy;
 use pelton::{Engine, EventTime, Job, Settings};
 
 use crate::ProgramError;
 use crate::cli::{Driver, EngineArgs, Strategy};
 use crate::fraud::quality::Quality;
-use crate::plot::{Line, Plot};
+use crate::plot::{Curve, latency_svg};
 use crate::progress::{Progress, Snapshot};
 use crate::report::{Hiccups, Latencies, Percentiles, Report};
 use crate::usage;
@@ -201,21 +201,26 @@ impl Finished {
     }
 
     fn write_plot(&self, path: &Path, title: &str) -> Result<(), ProgramError> {
-        let lines: [(&str, Vec<QuantilePoint>); 3] = [
-            ("handed to the sink", self.job.latencies.handed.curve()),
-            ("visible", self.job.latencies.visible.curve()),
-            ("the machine's hiccups", self.job.hiccup_gaps.gaps().curve()),
+        let curves = [
+            Curve { label: "handed to the sink", latency: &self.job.latencies.handed },
+            Curve { label: "visible in the file", latency: &self.job.latencies.visible },
+            Curve { label: "the machine itself", latency: self.job.hiccup_gaps.gaps() },
         ];
-        let lines = lines.iter().filter(|(_, curve)| !curve.is_empty());
-        let plot = Plot {
-            title,
-            lines: lines
-                .map(|(name, curve)| Line {
-                    name,
-                    points: curve,
-                })
-                .collect(),
-        };
-        std::fs::write(path, plot.to_svg()).map_err(|source| ProgramError::create(path, source))
+        let curves: Vec<Curve<'_>> =
+            curves.into_iter().filter(|curve| !curve.latency.is_empty()).collect();
+        let caption = format!(
+            "{} on {} shards ({}), {} asked for, {} reached",
+            crate::human::count(self.report.records_in),
+            self.report.shards,
+            self.report.driver,
+            self.report.asked_rate.map_or("no rate".to_owned(), rate_text),
+            rate_text(self.report.records_per_s),
+        );
+        let svg = latency_svg(title, &caption, &curves);
+        std::fs::write(path, svg).map_err(|source| ProgramError::create(path, source))
     }
+}
+
+fn rate_text(per_second: f64) -> String {
+    format!("{per_second:.0}/s")
 }

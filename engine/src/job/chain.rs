@@ -177,15 +177,8 @@ impl<L: Record, R: Record> Chain for Merged<L, R> {
             ..
         } = self;
         graph.add_stage(level, move |stage| {
-            let left = stage
-                .take_consumers(exchanges[0])
-                .into_iter()
-                .map(|ring| (0, ring));
-            let right = stage
-                .take_consumers(exchanges[1])
-                .into_iter()
-                .map(|ring| (1, ring));
-            let inputs = Inputs::new(left.chain(right));
+            let consumers = exchanges.map(|exchange| stage.take_consumers(exchange));
+            let inputs = Inputs::new(consumers, stage.wiring.wakers);
             let push = terminal.build(&mut stage.wiring);
             let body = PairBody::new(stage.name(id), MergeByPosition::<L, R>::new(id), push);
             Box::new(RingStage::new(inputs, body))
