@@ -16,17 +16,11 @@ fn main() {
         println!("decode: name a file of transactions and one of Nexmark events; nothing measured");
         return;
     };
-    let rounds = args
-        .next()
-        .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(50);
+    let rounds = args.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(50);
     let read = |path| {
         let file = File::open(path).expect("the file is there");
         let mut bytes = zstd::decode_all(file).expect("the file is zstd");
-        let cut = bytes
-            .iter()
-            .take(BYTES_MAX)
-            .rposition(|&byte| byte == b'\n');
+        let cut = bytes.iter().take(BYTES_MAX).rposition(|&byte| byte == b'\n');
         bytes.truncate(cut.map_or(0, |newline| newline + 1));
         bytes
     };

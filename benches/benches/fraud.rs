@@ -33,12 +33,7 @@ fn measure(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let (features, decisions) = (folder.join("features.csv"), folder.join("decisions.ndjson"));
     let outcome = rounds("loop, from the file to the files", || {
         let input = zstd::stream::read::Decoder::new(File::open(&data)?)?;
-        run_reader(
-            input,
-            &rules,
-            &mut File::create(&features)?,
-            &mut File::create(&decisions)?,
-        )
+        run_reader(input, &rules, &mut File::create(&features)?, &mut File::create(&decisions)?)
     })?;
     let mut bytes = Vec::new();
     zstd::stream::read::Decoder::new(File::open(&data)?)?.read_to_end(&mut bytes)?;

@@ -68,12 +68,8 @@ const PASS_COUNT: usize = 15;
 type Batch = AlignedVec<64>;
 
 fn numbers() -> Vec<Numbers> {
-    let numbers = |index: u64| Numbers {
-        auction: index,
-        bidder: index * 7,
-        price: index * 13,
-        time: 1,
-    };
+    let numbers =
+        |index: u64| Numbers { auction: index, bidder: index * 7, price: index * 13, time: 1 };
     (0..RECORD_COUNT as u64).map(numbers).collect()
 }
 
@@ -120,10 +116,7 @@ fn best(clock: &Clock, rounds: u32, mut run: impl FnMut()) -> f64 {
         }
         (clock.now_ns() - start_ns).max(1)
     };
-    let best_ns = (0..PASS_COUNT)
-        .map(|_| pass())
-        .min()
-        .expect("there are passes");
+    let best_ns = (0..PASS_COUNT).map(|_| pass()).min().expect("there are passes");
     let records = u64::from(rounds) * RECORD_COUNT as u64;
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let rate = records as f64 * 1e3 / best_ns as f64;
@@ -143,11 +136,7 @@ where
 
 fn main() -> io::Result<()> {
     // `cargo test` runs benches with `--test`, `cargo bench` with `--bench`.
-    let rounds = if std::env::args().any(|argument| argument == "--bench") {
-        400
-    } else {
-        1
-    };
+    let rounds = if std::env::args().any(|argument| argument == "--bench") { 400 } else { 1 };
     let clock = Clock::machine();
     let mut out = io::stdout().lock();
     let mut show = |name: &str, rate: f64| writeln!(out, "{name:<44} {rate:>8.1} M/s");
@@ -157,9 +146,8 @@ fn main() -> io::Result<()> {
     show(
         "bid: rkyv of the owned struct (yardstick)",
         best(&clock, rounds, || {
-            for (record, slot) in black_box(&records)
-                .iter()
-                .zip(frames.chunks_exact_mut(SLOT_BYTES))
+            for (record, slot) in
+                black_box(&records).iter().zip(frames.chunks_exact_mut(SLOT_BYTES))
             {
                 let mut writer = writer(&mut slot[FRAME_HEADER_BYTES..]);
                 rkyv::api::serialize_using::<_, Failure>(record, &mut writer)
@@ -188,8 +176,7 @@ fn main() -> io::Result<()> {
         "bid: rkyv's archived fields (yardstick)",
         best(&clock, rounds, || {
             let sum = black_box(&roots).iter().fold(0, |sum: u64, root| {
-                sum.wrapping_add(root.price.to_native())
-                    .wrapping_add(root.auction.to_native())
+                sum.wrapping_add(root.price.to_native()).wrapping_add(root.auction.to_native())
             });
             black_box(sum);
         }),
@@ -221,8 +208,7 @@ fn main() -> io::Result<()> {
             let slots = black_box(&frames).chunks_exact(SLOT_BYTES);
             let sum = slots.fold(0, |sum: u64, slot| {
                 let view = Frame::new(slot).view::<FramedBid>();
-                sum.wrapping_add(view.price)
-                    .wrapping_add(view.url.len() as u64)
+                sum.wrapping_add(view.price).wrapping_add(view.url.len() as u64)
             });
             black_box(sum);
         }),

@@ -133,10 +133,7 @@ pub fn by_split<R: Measured>(bytes: &Arc<[u8]>, header: bool) -> (u64, u64) {
     // What the reader thread does, a copy into blocks, is a part of this figure.
     let raw = Box::new(Cursor::new(bytes.clone()));
     let reader = BlockReader::from_read("memory".to_owned(), raw, ReaderMode::Inline, BLOCK_BYTES);
-    let mut settings = FileSettings {
-        format: Some(Format::Csv),
-        ..FileSettings::default()
-    };
+    let mut settings = FileSettings { format: Some(Format::Csv), ..FileSettings::default() };
     settings.csv.header = header;
     let mut split = FileSplit::<R>::new(reader.expect("memory opens"), settings);
     let (mut rows, mut sum) = (0, 0_u64);
@@ -160,15 +157,10 @@ pub fn by_split<R: Measured>(bytes: &Arc<[u8]>, header: bool) -> (u64, u64) {
 /// A row is rejected: the data is not what was meant.
 #[must_use]
 pub fn by_csv_crate<R: Measured>(bytes: &Arc<[u8]>, header: bool) -> (u64, u64) {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(header)
-        .from_reader(&bytes[..]);
+    let mut reader = csv::ReaderBuilder::new().has_headers(header).from_reader(&bytes[..]);
     let mut record = csv::ByteRecord::new();
     let (mut rows, mut sum) = (0, 0_u64);
-    while reader
-        .read_byte_record(&mut record)
-        .expect("the data is CSV")
-    {
+    while reader.read_byte_record(&mut record).expect("the data is CSV") {
         let view = R::decode(&CrateRow::<R>(&record, PhantomData)).expect("the data fits");
         rows += 1;
         sum = sum.wrapping_add(R::digest(view));
@@ -199,10 +191,7 @@ pub fn by_hand<R: Measured>(bytes: &Arc<[u8]>, header: bool) -> (u64, u64) {
     let mut fields = Vec::new();
     let (mut rows, mut sum) = (0, 0_u64);
     let lines = bytes.split(|&byte| byte == b'\n');
-    for line in lines
-        .skip(usize::from(header))
-        .filter(|line| !line.is_empty())
-    {
+    for line in lines.skip(usize::from(header)).filter(|line| !line.is_empty()) {
         fields.clear();
         fields.extend(line.split(|&byte| byte == b','));
         let view = R::decode(&HandRow::<R>(&fields, PhantomData)).expect("the data fits");
@@ -260,16 +249,8 @@ pub fn measure<R: Measured>(name: &str, bytes: &[u8], header: bool, rounds: usiz
     }
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let rate = |ns: u64| expected.0 as f64 * 1e3 / ns as f64;
-    let names = readers
-        .iter()
-        .map(|(reader, _)| format!("{name}, {reader}"));
-    names
-        .zip(best_ns)
-        .map(|(name, ns)| Figure {
-            name,
-            rows_m: rate(ns),
-        })
-        .collect()
+    let names = readers.iter().map(|(reader, _)| format!("{name}, {reader}"));
+    names.zip(best_ns).map(|(name, ns)| Figure { name, rows_m: rate(ns) }).collect()
 }
 
 #[cfg(test)]

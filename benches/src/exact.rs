@@ -79,10 +79,7 @@ pub fn exact_windows(key_count: u64, longest_days: i64, days: i64) -> ExactCost 
         sums[2] = run_by_hand(&records, lengths, key_count);
         ns[2] = ns[2].min(per_record(cpu_ns(&clock) - start, records.len()));
     }
-    assert!(
-        sums.iter().all(|sum| *sum == sums[0]),
-        "all ways answer the same"
-    );
+    assert!(sums.iter().all(|sum| *sum == sums[0]), "all ways answer the same");
     #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
     let store_bytes_per_key = bytes as f64 / key_count as f64;
     let [operator_ns, untouched_ns, by_hand_ns] = ns;
@@ -122,12 +119,7 @@ fn payments(key_count: u64, days: i64) -> Vec<Arrival> {
             let key = (seed >> 20) % key_count;
             let amount = i64::try_from(seed % 100_000).expect("small") * 10_000;
             let payment = Payment { order, amount };
-            Arrival {
-                hash: u64::hash(key),
-                time: number * step,
-                key,
-                payment,
-            }
+            Arrival { hash: u64::hash(key), time: number * step, key, payment }
         })
         .collect()
 }
@@ -135,18 +127,11 @@ fn payments(key_count: u64, days: i64) -> Vec<Arrival> {
 /// A checksum of all answers, so that none is left out.
 fn mixed(sum: u64, index: usize, count: u64, amounts: i64) -> u64 {
     let weight = index as u64 + 1;
-    sum.wrapping_add(
-        count
-            .wrapping_add(amounts.cast_unsigned())
-            .wrapping_mul(weight),
-    )
+    sum.wrapping_add(count.wrapping_add(amounts.cast_unsigned()).wrapping_mul(weight))
 }
 
 fn run_operator(records: &[Arrival], lengths: [TimeSpan; WINDOWS], batch: usize) -> (u64, u64) {
-    let spec = ExactSpec {
-        lengths,
-        delay: TimeSpan::ZERO,
-    };
+    let spec = ExactSpec { lengths, delay: TimeSpan::ZERO };
     let read = |payment: Payment| (payment.order, payment.amount);
     let mut operator =
         ExactWindows::<u64, Payment, CountSum, _, WINDOWS>::new(OperatorId(1), spec, read);
@@ -206,12 +191,7 @@ fn run_by_hand(records: &[Arrival], lengths: [TimeSpan; WINDOWS], key_count: u64
             }
             sum = mixed(sum, index, window.count, window.sum);
         }
-        let expired = key
-            .windows
-            .iter()
-            .map(|window| window.oldest)
-            .min()
-            .unwrap_or(0);
+        let expired = key.windows.iter().map(|window| window.oldest).min().unwrap_or(0);
         if expired > 0 {
             key.events.drain(..expired);
             for window in &mut key.windows {
@@ -235,20 +215,13 @@ impl Item for Payment {
 
 impl Record for Payment {
     type Archived = rkyv::Archived<(u64, i64)>;
-    const SCHEMA: Schema = Schema {
-        name: "Payment",
-        fields: &[],
-        event_time_index: None,
-    };
+    const SCHEMA: Schema = Schema { name: "Payment", fields: &[], event_time_index: None };
 
     fn view(&self) -> Self {
         *self
     }
     fn view_archived(archived: &Self::Archived) -> Self {
-        Self {
-            order: archived.0.to_native(),
-            amount: archived.1.to_native(),
-        }
+        Self { order: archived.0.to_native(), amount: archived.1.to_native() }
     }
     fn to_record(view: Self) -> Self {
         view

@@ -226,14 +226,8 @@ impl Loop {
     fn touch(&self, rows: &[Row]) {
         let mut sum = 0;
         for row in rows {
-            sum ^= self
-                .customers
-                .get(row.customer_id)
-                .map_or(0, Customer::touch);
-            sum ^= self
-                .terminals
-                .get(row.terminal_id)
-                .map_or(0, Terminal::touch);
+            sum ^= self.customers.get(row.customer_id).map_or(0, Customer::touch);
+            sum ^= self.terminals.get(row.terminal_id).map_or(0, Terminal::touch);
         }
         black_box(sum);
     }
@@ -301,13 +295,7 @@ pub fn run_reader(
             }
             continue;
         };
-        rows_of(
-            &buffer[..=end],
-            in_header,
-            &mut parser,
-            &mut state,
-            &mut out,
-        )?;
+        rows_of(&buffer[..=end], in_header, &mut parser, &mut state, &mut out)?;
         in_header = false;
         buffer.copy_within(end + 1..filled, 0);
         kept = filled - end - 1;
@@ -453,14 +441,7 @@ impl Parser {
             scenario: None,
         };
         match rest {
-            [
-                b',',
-                fraud @ b'0'..=b'1',
-                b',',
-                scenario @ b'0'..=b'9',
-                b'\n',
-                rest @ ..,
-            ] => {
+            [b',', fraud @ b'0'..=b'1', b',', scenario @ b'0'..=b'9', b'\n', rest @ ..] => {
                 row.fraud = Some(*fraud == b'1');
                 row.scenario = Some(scenario - b'0');
                 Some((row, rest))
@@ -554,10 +535,7 @@ mod tests {
             assert_eq!(written.next(), Some(expected.csv_row().as_str()));
         }
         assert_eq!(written.next(), None);
-        assert_eq!(
-            decisions.iter().filter(|&&byte| byte == b'\n').count(),
-            400_000
-        );
+        assert_eq!(decisions.iter().filter(|&&byte| byte == b'\n').count(), 400_000);
 
         let (again, _) = run_rows(&parse_rows(&csv), &rules);
         assert_eq!(again.quality, outcome.quality);

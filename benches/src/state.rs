@@ -84,12 +84,8 @@ pub fn keyed_count(key_count: u64, record_count: usize, draw: Draw) -> KeyedCoun
     let records = draw_keys(key_count, record_count, draw);
     let (mut store, insert_ns, insert_ns_max) = fill_store(key_count, &clock);
     let store_bytes = store.bytes();
-    let store_ns = best(&clock, record_count, || {
-        count_in_store(&mut store, &records, TOUCHED_MAX)
-    });
-    let untouched_ns = best(&clock, record_count, || {
-        count_in_store(&mut store, &records, 1)
-    });
+    let store_ns = best(&clock, record_count, || count_in_store(&mut store, &records, TOUCHED_MAX));
+    let untouched_ns = best(&clock, record_count, || count_in_store(&mut store, &records, 1));
     drop(store);
     let mut by_hand = ByHand::new(MmapTable::new(key_count), key_count);
     let by_hand_ns = best(&clock, record_count, || by_hand.count(&records));
@@ -101,9 +97,7 @@ pub fn keyed_count(key_count: u64, record_count: usize, draw: Draw) -> KeyedCoun
     for key in 0..key_count {
         table.insert_unique(u64::hash(key).0, (key, 1_u64), |&(key, _)| u64::hash(key).0);
     }
-    let hashbrown_ns = best(&clock, record_count, || {
-        count_in_hashbrown(&mut table, &records)
-    });
+    let hashbrown_ns = best(&clock, record_count, || count_in_hashbrown(&mut table, &records));
     #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
     KeyedCount {
         key_count,
@@ -138,12 +132,7 @@ fn fill_store(key_count: u64, clock: &Clock) -> (Store, f64, u64) {
 }
 
 fn entry_key(hash: KeyHash, key: &[u8]) -> EntryKey<'_> {
-    EntryKey {
-        operator: OPERATOR,
-        hash,
-        key,
-        namespace: 0,
-    }
+    EntryKey { operator: OPERATOR, hash, key, namespace: 0 }
 }
 
 fn count_in_store(store: &mut Store, records: &[(KeyHash, u64)], batch: usize) -> u64 {
@@ -170,11 +159,7 @@ fn count_in_hashbrown(table: &mut HashTable<(u64, u64)>, records: &[(KeyHash, u6
     let mut sum = 0;
     for &(hash, key) in records {
         let mut entry = table
-            .entry(
-                hash.0,
-                |&(other, _)| other == key,
-                |&(key, _)| u64::hash(key).0,
-            )
+            .entry(hash.0, |&(other, _)| other == key, |&(key, _)| u64::hash(key).0)
             .or_insert((key, 0));
         sum += entry.get().1;
         entry.get_mut().1 += 1;
@@ -186,10 +171,7 @@ fn count_in_hashbrown(table: &mut HashTable<(u64, u64)>, records: &[(KeyHash, u6
 /// don't count. Falls back to the clock on the wall where the kernel does not say.
 pub(crate) fn cpu_ns(clock: &Clock) -> u64 {
     let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let first = schedstat
-        .split(' ')
-        .next()
-        .and_then(|text| text.parse().ok());
+    let first = schedstat.split(' ').next().and_then(|text| text.parse().ok());
     first.unwrap_or_else(|| clock.now_ns())
 }
 
@@ -233,9 +215,7 @@ impl Slots for MmapTable {
 }
 
 fn table_slots(key_count: u64) -> usize {
-    usize::try_from(key_count * 3 / 2)
-        .expect("64 bits")
-        .next_power_of_two()
+    usize::try_from(key_count * 3 / 2).expect("64 bits").next_power_of_two()
 }
 
 /// Open addressing over `[key, count]`; a count of 0 is an empty slot.
@@ -312,10 +292,7 @@ mod tests {
             let records = draw_keys(1_000, 5_000, draw);
             let (mut store, ..) = fill_store(1_000, &Clock::machine());
             let mut by_hand = ByHand::new(MmapTable::new(1_000), 1_000);
-            let sums = [
-                count_in_store(&mut store, &records, TOUCHED_MAX),
-                by_hand.count(&records),
-            ];
+            let sums = [count_in_store(&mut store, &records, TOUCHED_MAX), by_hand.count(&records)];
             assert_eq!(sums[0], sums[1]);
             assert!(keyed_count(1_000, 5_000, draw).store_ns >= 0.0);
         }

@@ -148,8 +148,7 @@ pub mod chain {
     {
         type Item = R;
         fn run(&self, sink: &mut dyn FnMut(R::View<'_>)) {
-            self.0
-                .run(&mut |view| (self.1)(view, Out(&mut |view| sink(view))));
+            self.0.run(&mut |view| (self.1)(view, Out(&mut |view| sink(view))));
         }
     }
 
@@ -204,10 +203,7 @@ pub mod chain {
     impl<K: Key> Chain for Counts<K> {
         type Out = Change<K, u64>;
         fn lines(&self) -> Vec<String> {
-            self.0
-                .iter()
-                .map(|(key, count)| format!("{key:?} {count}"))
-                .collect()
+            self.0.iter().map(|(key, count)| format!("{key:?} {count}")).collect()
         }
     }
 
@@ -218,9 +214,7 @@ pub mod chain {
             self
         }
         pub fn lines(&self) -> Vec<String> {
-            std::iter::once(self.0.to_owned())
-                .chain(self.1.lines())
-                .collect()
+            std::iter::once(self.0.to_owned()).chain(self.1.lines()).collect()
         }
     }
 }
@@ -242,10 +236,7 @@ struct ClickView<'a> {
 impl Item for Click {
     type View<'a> = ClickView<'a>;
     fn view(&self) -> ClickView<'_> {
-        ClickView {
-            user: &self.user,
-            page: self.page.as_deref(),
-        }
+        ClickView { user: &self.user, page: self.page.as_deref() }
     }
 }
 impl<'a> View<'a> for ClickView<'a> {
@@ -257,11 +248,7 @@ fn clicks() -> Stream<Click> {
         user: user.to_owned(),
         page: page.map(str::to_owned),
     };
-    Stream::of(vec![
-        click("bob", Some("a,b")),
-        click("al", None),
-        click("bob", Some("c")),
-    ])
+    Stream::of(vec![click("bob", Some("a,b")), click("al", None), click("bob", Some("c"))])
 }
 
 #[pelton_codegen::job]
@@ -275,37 +262,23 @@ fn pages_of_long_names(clicks: Stream<Click>, letters_min: usize) -> Stream<Clic
         .filter_map(|c| (c.user.len() >= letters_min).then_some(c))
         .flat_map(|c| {
             let pages = c.page.unwrap_or_default().split(',');
-            pages.map(move |page| ClickView {
-                page: Some(page),
-                ..c
-            })
+            pages.map(move |page| ClickView { page: Some(page), ..c })
         })
-        .map(|ClickView { user, page }| ClickView {
-            user: &user[..1],
-            page,
-        })
+        .map(|ClickView { user, page }| ClickView { user: &user[..1], page })
 }
 
 #[pelton_codegen::job]
 fn two_views(
     clicks: Stream<Click>,
-) -> (
-    chain::Changelog<(String, usize), u64>,
-    chain::Changelog<usize, u64>,
-) {
-    let by_both = clicks
-        .key_by(|c| (c.user, c.page.map_or(0, str::len)))
-        .count();
+) -> (chain::Changelog<(String, usize), u64>, chain::Changelog<usize, u64>) {
+    let by_both = clicks.key_by(|c| (c.user, c.page.map_or(0, str::len))).count();
     let by_length = clicks.key_by(|c| c.user.len()).count();
     (by_both, by_length)
 }
 
 #[test]
 fn a_field_is_a_key() {
-    assert_eq!(
-        clicks_per_user(clicks()).lines(),
-        ["clicks_per_user", "\"al\" 1", "\"bob\" 2"]
-    );
+    assert_eq!(clicks_per_user(clicks()).lines(), ["clicks_per_user", "\"al\" 1", "\"bob\" 2"]);
 }
 
 #[test]

@@ -33,10 +33,7 @@ fn failure(text: &str, settings: FileSettings) -> String {
 
 #[test]
 fn columns_stand_in_any_order_and_optional_ones_may_be_absent() {
-    assert_eq!(
-        with_header("amount,id,who\n2,1,ann\n"),
-        [payment(1, "ann", 2, None)]
-    );
+    assert_eq!(with_header("amount,id,who\n2,1,ann\n"), [payment(1, "ann", 2, None)]);
     assert_eq!(
         with_header("fraud,amount,id,who\n1,2,1,ann\n,2,1,bob"),
         [payment(1, "ann", 2, Some(1)), payment(1, "bob", 2, None)]
@@ -60,22 +57,13 @@ fn a_header_that_does_not_fit_names_the_column() {
         "input \"x.csv\", line 1: column `who` stands there twice; rename one of them"
     );
     let unclosed = failure("id,\"who,amount\n1,a,2\n", FileSettings::default());
-    assert!(
-        unclosed.contains("a quote opens and does not close"),
-        "{unclosed}"
-    );
+    assert!(unclosed.contains("a quote opens and does not close"), "{unclosed}");
 }
 
 #[test]
 fn extra_columns_are_skipped_where_the_job_says_so() {
-    let csv = CsvSettings {
-        extra_columns: ExtraColumns::Ignore,
-        ..CsvSettings::default()
-    };
-    let mut settings = FileSettings {
-        csv,
-        ..FileSettings::default()
-    };
+    let csv = CsvSettings { extra_columns: ExtraColumns::Ignore, ..CsvSettings::default() };
+    let mut settings = FileSettings { csv, ..FileSettings::default() };
     let text = "id,tip,who,amount\n1,9,ann,2\n1,\"9\",bob,2\n1,ann,2\n";
     assert_eq!(
         rows("x.csv", text, settings),
@@ -132,11 +120,7 @@ fn bad_rows_are_rejected_with_line_reason_and_bytes() {
             rejected(2, "field `id` is not a number", "x,ann,1,0"),
             rejected(3, "field `amount` is not finite", "1,\"two\nlines\",nan,"),
             rejected(5, "field `amount` is missing", "2,ann,,0"),
-            rejected(
-                6,
-                "a closing quote is followed by more text",
-                "3,\"ann\"b,1,0"
-            ),
+            rejected(6, "a closing quote is followed by more text", "3,\"ann\"b,1,0"),
             rejected(7, "field `fraud` is out of range", "4,ann,1,256"),
         ]
     );
@@ -179,12 +163,7 @@ fn a_quote_that_never_closes_costs_its_line_and_no_other() {
     text.extend((1..=count).map(|id| format!("{id},a,1\n")));
     let all = rows("x.csv", &text, without_header());
     assert_eq!(all[0], rejected(1, open, "0,\"b,1"));
-    assert!(
-        all[1..]
-            .iter()
-            .zip(1..)
-            .all(|(row, id)| *row == payment(id, "a", 1, None))
-    );
+    assert!(all[1..].iter().zip(1..).all(|(row, id)| *row == payment(id, "a", 1, None)));
     assert_eq!(all.len(), count + 1);
 }
 

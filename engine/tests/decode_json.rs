@@ -55,14 +55,8 @@ fn bad_lines_are_rejected_with_line_reason_and_bytes() {
             "field `who` is an object or an array, not a value",
         ),
         ("{\"id\":1,\"who\":\"a\"}", "field `amount` is missing"),
-        (
-            "{\"id\":-1,\"who\":\"a\",\"amount\":1}",
-            "field `id` is out of range",
-        ),
-        (
-            "{\"id\":1,\"who\":\"\\ud800\",\"amount\":1}",
-            "row is not JSON at column 15",
-        ),
+        ("{\"id\":-1,\"who\":\"a\",\"amount\":1}", "field `id` is out of range"),
+        ("{\"id\":1,\"who\":\"\\ud800\",\"amount\":1}", "row is not JSON at column 15"),
     ];
     for (line, reason) in cases {
         let text = format!("\n{line}\n");
@@ -71,11 +65,7 @@ fn bad_lines_are_rejected_with_line_reason_and_bytes() {
     let not_utf8 = b"{\"who\":\"\xff\"}";
     assert_eq!(
         drain(&mut file("x.json", not_utf8, 64, FileSettings::default())),
-        [Row::Rejected(
-            1,
-            "row is not UTF-8 at byte 8".to_owned(),
-            not_utf8.to_vec()
-        )]
+        [Row::Rejected(1, "row is not UTF-8 at byte 8".to_owned(), not_utf8.to_vec())]
     );
 }
 

@@ -29,12 +29,7 @@ impl<const N: usize> Oracle<N> {
         let delay = i128::from(self.spec.delay.0);
         let longest = i128::from(self.spec.lengths.iter().max().unwrap().0);
         let of_key = |kept: &&Event| kept.key == event.key;
-        let newest = self
-            .arrived
-            .iter()
-            .filter(of_key)
-            .map(|kept| kept.time)
-            .max();
+        let newest = self.arrived.iter().filter(of_key).map(|kept| kept.time).max();
         self.arrived.push(event);
         let last = self.arrived.len() - 1;
         std::array::from_fn(|index| {
@@ -61,21 +56,12 @@ fn check<const N: usize>(spec: ExactSpec<N>, events: &[Event]) -> u64 {
         (row.order, row.amount)
     });
     let mut store = Store::new();
-    let mut oracle = Oracle {
-        spec,
-        arrived: Vec::new(),
-    };
+    let mut oracle = Oracle { spec, arrived: Vec::new() };
     for (number, &event) in events.iter().enumerate() {
         let row = Row::new(event.order, event.amount);
         let header = header::<u64>(event.key, event.time);
-        let answer = operator
-            .apply(&mut store, &header, event.key, row.view())
-            .unwrap();
-        assert_eq!(
-            answer,
-            oracle.answer(event),
-            "record {number} of {events:?}"
-        );
+        let answer = operator.apply(&mut store, &header, event.key, row.view()).unwrap();
+        assert_eq!(answer, oracle.answer(event), "record {number} of {events:?}");
         let (view, again) = operator.output(answer, event.key, row.view());
         assert_eq!((view, again), (row.view(), answer));
     }
@@ -94,12 +80,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         let event = |(key, step, order, amount): (u64, i64, u64, i64)| {
             let time = now + step;
             now = now.max(time);
-            Event {
-                key,
-                time,
-                order,
-                amount,
-            }
+            Event { key, time, order, amount }
         };
         steps.into_iter().map(event).collect()
     })
@@ -143,22 +124,11 @@ proptest! {
 
 #[test]
 fn a_busy_key_keeps_only_the_chunks_that_its_windows_need() {
-    let event = |time: i64| Event {
-        key: 1,
-        time,
-        order: 0,
-        amount: 1,
-    };
+    let event = |time: i64| Event { key: 1, time, order: 0, amount: 1 };
     let events: Vec<_> = (0..2_000).map(event).collect();
-    let spec = ExactSpec {
-        lengths: spans([100, 10]),
-        delay: TimeSpan::ZERO,
-    };
+    let spec = ExactSpec { lengths: spans([100, 10]), delay: TimeSpan::ZERO };
     // The head, and the chunks of 64 events that 100 events touch.
     assert!(check(spec, &events) <= 4);
-    let spec = ExactSpec {
-        lengths: spans([100, 10]),
-        delay: TimeSpan(64),
-    };
+    let spec = ExactSpec { lengths: spans([100, 10]), delay: TimeSpan(64) };
     assert!(check(spec, &events) <= 5);
 }

@@ -211,11 +211,7 @@ fn frame_of(sequence: u64, half: u64) -> Vec<u8> {
     let start = memory.as_ptr().align_offset(8);
     let position = IngressPosition { split: 3, sequence };
     let key_hash = MergeByPosition::<Row, Row>::key_hash(position, 0);
-    let header = FrameHeader {
-        position,
-        key_hash,
-        ..FrameHeader::default()
-    };
+    let header = FrameHeader { position, key_hash, ..FrameHeader::default() };
     let frame = &mut memory[start..];
     let mut writer = FrameWriter::new(Buffer::from(&mut frame[48..]), (), ());
     Row::encode(row.view(), &mut writer).unwrap();
@@ -228,25 +224,12 @@ fn frame_of(sequence: u64, half: u64) -> Vec<u8> {
 fn windows_at_the_ends_of_time_fire_at_the_end() {
     let spec = PaneSpec::hopping(TimeSpan(i64::MAX), TimeSpan(1 << 40));
     let tumbling = PaneSpec::tumbling(TimeSpan(1));
-    for (spec, windows) in [
-        (tumbling, 1),
-        (
-            PaneSpec {
-                offset: TimeSpan(i64::MAX),
-                ..tumbling
-            },
-            1,
-        ),
-    ] {
+    for (spec, windows) in [(tumbling, 1), (PaneSpec { offset: TimeSpan(i64::MAX), ..tumbling }, 1)]
+    {
         let mut panes = PaneWindows::<u64, Row, Count, _>::new(ID, spec, |_| ());
         let mut store = Store::new();
         for time in [i64::MIN, i64::MAX] {
-            panes.apply(
-                &mut store,
-                &header::<u64>(1, time),
-                1,
-                Row::new(0, 0).view(),
-            );
+            panes.apply(&mut store, &header::<u64>(1, time), 1, Row::new(0, 0).view());
         }
         let fired = drain(&mut panes, &mut store, ENDED, |_, window| window.value);
         assert_eq!(fired, vec![1; windows * 2]);
@@ -285,11 +268,7 @@ impl ProcessFunction for Batches {
         context.append(AMOUNTS, view.amount);
         if view.amount < 0 {
             for order in 0..3 {
-                context.emit(operators_common::RowView {
-                    order,
-                    amount: view.amount,
-                    name: key,
-                });
+                context.emit(operators_common::RowView { order, amount: view.amount, name: key });
             }
         }
     }
@@ -301,11 +280,7 @@ impl ProcessFunction for Batches {
         assert_eq!(context.list_count(AMOUNTS), order);
         context.clear(COUNT);
         context.clear_list(AMOUNTS);
-        context.emit(operators_common::RowView {
-            order,
-            amount,
-            name: key,
-        });
+        context.emit(operators_common::RowView { order, amount, name: key });
     }
 }
 
@@ -317,12 +292,7 @@ fn a_process_function_keeps_values_lists_and_timers() {
         for key in ["b", "a"] {
             let amount = if (number, key) == (7, "a") { -1 } else { 1 };
             let row = Row::new(0, amount);
-            process.apply(
-                &mut store,
-                &header::<String>(key, number / 8),
-                key,
-                row.view(),
-            );
+            process.apply(&mut store, &header::<String>(key, number / 8), key, row.view());
             let emitted = drain(&mut process, &mut store, at(number / 8), |_, row| row.order);
             assert_eq!(emitted, if amount < 0 { vec![0, 1, 2] } else { vec![] });
         }
@@ -332,18 +302,10 @@ fn a_process_function_keeps_values_lists_and_timers() {
     for process in [&mut process, &mut restarted].into_iter().skip(1) {
         assert!(!process.advance(&mut store, at(9)));
         let mut batches = drain(process, &mut store, at(10), |header, row| {
-            (
-                row.name.to_owned(),
-                row.order,
-                row.amount,
-                header.event_time.0,
-            )
+            (row.name.to_owned(), row.order, row.amount, header.event_time.0)
         });
         batches.sort();
-        assert_eq!(
-            batches,
-            [("a".to_owned(), 40, 38, 10), ("b".to_owned(), 40, 40, 10)]
-        );
+        assert_eq!(batches, [("a".to_owned(), 40, 38, 10), ("b".to_owned(), 40, 40, 10)]);
         assert!(!process.advance(&mut store, ENDED));
     }
     assert_eq!(store.entry_count(), 0);

@@ -125,10 +125,7 @@ fn a_view_encodes_to_bytes_that_read_back_as_the_same_view() {
     for (user, page) in [
         ("", None),
         ("short", Some("")),
-        (
-            "a name that is longer than eight bytes",
-            Some("and a page that is too"),
-        ),
+        ("a name that is longer than eight bytes", Some("and a page that is too")),
     ] {
         let record = everything(user, page);
         let mut frame = Aligned([0xaa; 1024]);
@@ -145,10 +142,7 @@ fn a_view_encodes_to_bytes_that_read_back_as_the_same_view() {
 
 #[test]
 fn a_view_and_its_struct_have_the_same_archived_bytes() {
-    for (user, page) in [
-        ("bob", None),
-        ("a name of more than eight bytes", Some("p")),
-    ] {
+    for (user, page) in [("bob", None), ("a name of more than eight bytes", Some("p"))] {
         let record = everything(user, page);
         let of_struct = rkyv::to_bytes::<rkyv::rancor::Error>(&record).unwrap();
         let mut of_view = Aligned([0; 1024]);
@@ -174,29 +168,17 @@ fn a_buffer_that_is_too_short_is_refused() {
     let mut bytes = Aligned([0; 1024]);
     let buffer = rkyv::ser::writer::Buffer::from(&mut bytes.0[..40]);
     let mut writer = FrameWriter::new(buffer, (), ());
-    assert_eq!(
-        Everything::encode(record.view(), &mut writer),
-        Err(PayloadFull)
-    );
+    assert_eq!(Everything::encode(record.view(), &mut writer), Err(PayloadFull));
 }
 
 #[test]
 fn a_record_without_text_takes_exactly_its_archived_bytes() {
-    let view = TickView {
-        count: 7,
-        level: None,
-    };
+    let view = TickView { count: 7, level: None };
     let mut bytes = Aligned([0; 1024]);
     let room = Tick::payload_bytes_max(view);
     assert_eq!(encoded::<Tick>(view, &mut bytes), Ok(room));
     assert_eq!(room, size_of::<<Tick as Record>::Archived>());
-    assert_eq!(
-        Tick::to_record(view),
-        Tick {
-            count: 7,
-            level: None
-        }
-    );
+    assert_eq!(Tick::to_record(view), Tick { count: 7, level: None });
     assert_eq!(Tick::event_time(view), None);
 }
 
@@ -242,10 +224,7 @@ fn a_row_is_read_and_written_by_its_schema() {
     let mut row: Vec<_> = columns.into_iter().map(Some).collect();
     row[5] = None;
     let view = Everything::decode(&Row(&row)).unwrap();
-    assert_eq!(
-        (view.user, view.page, view.seen, view.h),
-        ("bob", Some("home"), None, 4)
-    );
+    assert_eq!((view.user, view.page, view.seen, view.h), ("bob", Some("home"), None, 4));
     let mut written = Written::default();
     Everything::write_row(view, &mut written);
     assert_eq!(written.0[1], "user=bob");
@@ -256,14 +235,8 @@ fn a_row_is_read_and_written_by_its_schema() {
 #[test]
 fn a_row_that_does_not_fit_says_which_field_and_why() {
     let error = |field, reason| Err(FieldError { field, reason });
-    assert_eq!(
-        Tick::decode(&Row(&[])),
-        error("count", FieldReason::Missing)
-    );
-    assert_eq!(
-        Tick::decode(&Row(&[Some("x")])),
-        error("count", FieldReason::NotANumber)
-    );
+    assert_eq!(Tick::decode(&Row(&[])), error("count", FieldReason::Missing));
+    assert_eq!(Tick::decode(&Row(&[Some("x")])), error("count", FieldReason::NotANumber));
     let row = Row(&[Some("1"), Some("256")]);
     assert_eq!(Tick::decode(&row), error("level", FieldReason::OutOfRange));
 }
@@ -278,16 +251,7 @@ fn a_view_knows_its_record() {
     }
     let record = everything("bob", None);
     assert_eq!(name_of(record.view()), "Everything");
-    assert_eq!(
-        name_of(TickView {
-            count: 0,
-            level: None
-        }),
-        "Tick"
-    );
-    let view: <Tick as Item>::View<'_> = TickView {
-        count: 0,
-        level: Some(1),
-    };
+    assert_eq!(name_of(TickView { count: 0, level: None }), "Tick");
+    let view: <Tick as Item>::View<'_> = TickView { count: 0, level: Some(1) };
     assert_eq!(view.level, Some(1));
 }

@@ -34,11 +34,7 @@ fn wake() -> (Wake, Receiver<()>) {
 }
 
 fn seat(shard: u16, wake: Wake) -> SinkSeat {
-    SinkSeat {
-        shard,
-        wake,
-        meter: Meter::silent(),
-    }
+    SinkSeat { shard, wake, meter: Meter::silent() }
 }
 
 type CsvShard = FileShard<Count, Csv>;
@@ -56,11 +52,7 @@ fn finish(sink: &FileSink<Csv>) -> Result<u64, SinkError> {
 }
 
 fn change(key: &str, value: u64) -> ChangeView<&str, u64> {
-    ChangeView {
-        kind: RowKind::Insert,
-        key,
-        value,
-    }
+    ChangeView { kind: RowKind::Insert, key, value }
 }
 
 /// Ends a sink as a shard does: ask, and wait for the wake in between.
@@ -119,10 +111,7 @@ fn lines_of_three_shards_stay_whole_and_in_their_own_order() {
         let bytes = finish(&sink).unwrap();
         assert_eq!(bytes, fs::metadata(&path).unwrap().len(), "{mode:?}");
         let mut next = [0; 3];
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .from_path(&path)
-            .unwrap();
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(&path).unwrap();
         for row in reader.records() {
             let row = row.unwrap();
             let shard: usize = row[0][6..7].parse().unwrap();
@@ -150,10 +139,7 @@ fn a_slow_reader_blocks_the_sink_and_its_memory_stays_bounded() {
         rows += 1;
     }
     assert!(shard.write(&header, change("key", rows)).is_blocked());
-    assert!(
-        row_bytes <= PORT_BUFFERS_MAX * (256 * 1024 + 32),
-        "{row_bytes}"
-    );
+    assert!(row_bytes <= PORT_BUFFERS_MAX * (256 * 1024 + 32), "{row_bytes}");
     // Now somebody does, and what was refused comes once and in order.
     let reading = std::thread::spawn(move || {
         let mut text = String::new();
@@ -310,10 +296,7 @@ fn visible_is_measured_when_the_write_is_complete() {
         meter: Meter::new(clock.clone(), handed, visible),
     };
     let mut shard = open(&sink, seat);
-    let header = |arrival_ns| FrameHeader {
-        arrival_ns,
-        ..FrameHeader::default()
-    };
+    let header = |arrival_ns| FrameHeader { arrival_ns, ..FrameHeader::default() };
     clock.advance(1_000);
     assert_eq!(shard.write(&header(600), change("a", 1)), Flow::Ready);
     assert_eq!(shard.write(&header(0), change("b", 1)), Flow::Ready);

@@ -35,11 +35,7 @@ impl Item for Row {
 }
 
 const fn field(name: &'static str, field_type: FieldType) -> FieldSchema {
-    FieldSchema {
-        name,
-        field_type,
-        optional: false,
-    }
+    FieldSchema { name, field_type, optional: false }
 }
 
 impl Record for Row {
@@ -121,22 +117,9 @@ fn row() -> impl Strategy<Value = Row> {
     let text = || "([a-z]|[,\"\n\r\t\\\\\u{0}-\u{1f}\u{7f} ]|\u{e9}|\u{1f600}){0,12}";
     let finite = prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO;
     let amounts = any::<i64>().prop_map(Decimal);
-    (
-        text(),
-        any::<i64>(),
-        finite,
-        any::<bool>(),
-        amounts,
-        prop::option::of(text()),
+    (text(), any::<i64>(), finite, any::<bool>(), amounts, prop::option::of(text())).prop_map(
+        |(name, count, share, fine, amount, note)| Row { name, count, share, fine, amount, note },
     )
-        .prop_map(|(name, count, share, fine, amount, note)| Row {
-            name,
-            count,
-            share,
-            fine,
-            amount,
-            note,
-        })
 }
 
 proptest! {

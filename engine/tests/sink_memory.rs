@@ -11,19 +11,11 @@ use proptest::prelude::*;
 type Count = Change<String, u64>;
 
 fn seat(shard: u16) -> SinkSeat {
-    SinkSeat {
-        shard,
-        wake: Arc::new(|| ()),
-        meter: Meter::silent(),
-    }
+    SinkSeat { shard, wake: Arc::new(|| ()), meter: Meter::silent() }
 }
 
 fn write(sink: &mut impl Sink<Count>, value: u64) -> Flow {
-    let change = ChangeView {
-        kind: RowKind::Insert,
-        key: "key",
-        value,
-    };
+    let change = ChangeView { kind: RowKind::Insert, key: "key", value };
     sink.write(&FrameHeader::default(), change)
 }
 
@@ -37,10 +29,7 @@ fn collected_rows_are_owned_and_come_after_the_turn() {
     b.flush();
     assert!(a.end().unwrap());
     let rows = sink.take_rows();
-    let rows: Vec<_> = rows
-        .iter()
-        .map(|row| (row.key.as_str(), row.value))
-        .collect();
+    let rows: Vec<_> = rows.iter().map(|row| (row.key.as_str(), row.value)).collect();
     assert_eq!(rows, [("key", 2), ("key", 1)]);
     assert!(sink.take().is_empty());
 }
@@ -53,10 +42,7 @@ fn a_bounded_collection_makes_the_job_wait_for_its_reader() {
     let wake = move || {
         counted.fetch_add(1, Ordering::Relaxed);
     };
-    let mut shard = sink.open(SinkSeat {
-        wake: Arc::new(wake),
-        ..seat(0)
-    });
+    let mut shard = sink.open(SinkSeat { wake: Arc::new(wake), ..seat(0) });
     let flows = [1, 2, 3].map(|value| write(&mut shard, value));
     assert_eq!(flows, [Flow::Ready, Flow::Ready, Flow::Blocked]);
     shard.flush();
@@ -111,10 +97,7 @@ impl Sink<Count> for Moody {
         if self.refusals.pop() == Some(true) {
             return Flow::Blocked;
         }
-        self.taken
-            .lock()
-            .expect("no test panics while it holds it")
-            .push(change.value);
+        self.taken.lock().expect("no test panics while it holds it").push(change.value);
         Flow::Ready
     }
 }

@@ -41,9 +41,7 @@ fn read(directory: &TempDir, name: &str, bytes: &[u8], mode: ReaderMode) -> Vec<
 }
 
 fn threaded() -> ReaderMode {
-    ReaderMode::Thread {
-        wake: Arc::new(|| {}),
-    }
+    ReaderMode::Thread { wake: Arc::new(|| {}) }
 }
 
 #[test]
@@ -62,16 +60,8 @@ fn plain_gzip_and_zstd_files_of_any_parts_read_the_same() {
         ("told-by-its-bytes", gzip(text.as_bytes())),
     ];
     for (name, bytes) in files {
-        assert_eq!(
-            read(&directory, name, &bytes, ReaderMode::Inline),
-            expected,
-            "{name}"
-        );
-        assert_eq!(
-            read(&directory, name, &bytes, threaded()),
-            expected,
-            "{name}"
-        );
+        assert_eq!(read(&directory, name, &bytes, ReaderMode::Inline), expected, "{name}");
+        assert_eq!(read(&directory, name, &bytes, threaded()), expected, "{name}");
     }
 }
 
@@ -79,10 +69,8 @@ fn plain_gzip_and_zstd_files_of_any_parts_read_the_same() {
 fn a_damaged_file_fails_with_its_name_and_offset_after_its_whole_rows() {
     let directory = TempDir::new().unwrap();
     let text = csv_of(50_000);
-    for (name, bytes) in [
-        ("x.csv.gz", gzip(text.as_bytes())),
-        ("x.csv.zst", zstd(text.as_bytes())),
-    ] {
+    for (name, bytes) in [("x.csv.gz", gzip(text.as_bytes())), ("x.csv.zst", zstd(text.as_bytes()))]
+    {
         let compression = if name.ends_with("gz") { "gzip" } else { "zstd" };
         for cut in [10, bytes.len() / 2, bytes.len() - 1] {
             let all = read(&directory, name, &bytes[..cut], threaded());
@@ -98,12 +86,7 @@ fn a_damaged_file_fails_with_its_name_and_offset_after_its_whole_rows() {
         // A zstd frame holds a checksum only where its writer asked for it.
         assert!(compression == "zstd" || matches!(all.last(), Some(Row::Failed(_))));
     }
-    let all = read(
-        &directory,
-        "plain.csv.gz",
-        text.as_bytes(),
-        ReaderMode::Inline,
-    );
+    let all = read(&directory, "plain.csv.gz", text.as_bytes(), ReaderMode::Inline);
     assert!(matches!(&all[..], [Row::Failed(error)] if error.contains("though its name says so")));
 }
 
@@ -123,12 +106,8 @@ fn a_failure_and_the_end_are_said_again() {
 fn a_byte_order_mark_is_skipped_however_blocks_cut_it() {
     let marked = "\u{feff}".to_owned() + &csv_of(2);
     for block_bytes in 1..6 {
-        let all = drain(&mut file(
-            "x.csv",
-            marked.as_bytes(),
-            block_bytes,
-            FileSettings::default(),
-        ));
+        let all =
+            drain(&mut file("x.csv", marked.as_bytes(), block_bytes, FileSettings::default()));
         assert_eq!(all, rows("x.csv", &csv_of(2), FileSettings::default()));
     }
 }
@@ -187,9 +166,7 @@ fn names(inputs: &[String]) -> Vec<String> {
 }
 
 fn failure(input: &str) -> String {
-    expand(&[input.to_owned()])
-        .expect_err("it is no input")
-        .to_string()
+    expand(&[input.to_owned()]).expect_err("it is no input").to_string()
 }
 
 #[test]
@@ -206,14 +183,8 @@ fn inputs_expand_to_splits_in_a_stable_order() {
     assert_eq!(names(std::slice::from_ref(&root)), all);
     assert_eq!(names(&[at("?.csv")]), [at("a.csv"), at("b.csv")]);
     assert_eq!(names(&[at("*/d.*")]), [at("below/d.csv")]);
-    assert_eq!(
-        names(&[at("star*.csv"), "-".to_owned()]),
-        [at("star*.csv"), "-".to_owned()]
-    );
-    assert_eq!(
-        names(&[at("b.csv"), at("a.csv")]),
-        [at("b.csv"), at("a.csv")]
-    );
+    assert_eq!(names(&[at("star*.csv"), "-".to_owned()]), [at("star*.csv"), "-".to_owned()]);
+    assert_eq!(names(&[at("b.csv"), at("a.csv")]), [at("b.csv"), at("a.csv")]);
 }
 
 #[test]
@@ -228,8 +199,6 @@ fn what_can_not_be_found_is_named_with_what_to_do() {
     assert!(failure(&root).contains("holds no files"));
     assert!(failure(&format!("{root}/*.csv")).starts_with("no file matches \""));
     assert!(failure("no/such/[.csv").contains("is not a pattern"));
-    let opened = BlockReader::open(directory.path(), ReaderMode::Inline)
-        .err()
-        .unwrap();
+    let opened = BlockReader::open(directory.path(), ReaderMode::Inline).err().unwrap();
     assert!(opened.to_string().contains("is a directory"), "{opened}");
 }

@@ -13,12 +13,7 @@ use pelton::source::{
 use source_common::{Payment, Row, drain};
 
 fn record(id: u64) -> Payment {
-    Payment {
-        id,
-        who: format!("customer {id}"),
-        amount: Decimal(1),
-        fraud: None,
-    }
+    Payment { id, who: format!("customer {id}"), amount: Decimal(1), fraud: None }
 }
 
 fn records(count: u64) -> Vec<Payment> {

@@ -22,12 +22,7 @@ fn name() -> impl Strategy<Value = Name> {
         (0..6_u64).prop_map(|high| high << 52 | 1),
         any::<u8>().prop_map(|low| KeyHash::of(&[low]).0),
     ];
-    (
-        0..2_u16,
-        hash,
-        0..3_u64,
-        proptest::collection::vec(0..2_u8, 0..10),
-    )
+    (0..2_u16, hash, 0..3_u64, proptest::collection::vec(0..2_u8, 0..10))
 }
 
 fn work() -> impl Strategy<Value = Work> {
@@ -40,12 +35,7 @@ fn work() -> impl Strategy<Value = Work> {
 }
 
 fn key((operator, hash, namespace, key): &Name) -> EntryKey<'_> {
-    EntryKey {
-        operator: OperatorId(*operator),
-        hash: KeyHash(*hash),
-        key,
-        namespace: *namespace,
-    }
+    EntryKey { operator: OperatorId(*operator), hash: KeyHash(*hash), key, namespace: *namespace }
 }
 
 fn name_at(store: &Store, offset: LogOffset) -> Name {
@@ -106,12 +96,7 @@ fn a_store_keeps_every_key_while_it_grows_and_shrinks() {
     const KEYS: u64 = 100_000;
     let mut store = Store::new();
     let of = |number: u64| {
-        (
-            1_u16,
-            KeyHash::of(&number.to_le_bytes()).0,
-            0_u64,
-            number.to_le_bytes().to_vec(),
-        )
+        (1_u16, KeyHash::of(&number.to_le_bytes()).0, 0_u64, number.to_le_bytes().to_vec())
     };
     for number in 0..KEYS {
         let (offset, added) = store.find_or_insert(&key(&of(number)), 8);
@@ -128,9 +113,7 @@ fn a_store_keeps_every_key_while_it_grows_and_shrinks() {
     }
     for number in 0..KEYS {
         let deleted = number % 3 == 0 && number * 3 < KEYS;
-        let value = store
-            .find(&key(&of(number)))
-            .map(|offset| store.field::<u64>(offset, 0));
+        let value = store.find(&key(&of(number))).map(|offset| store.field::<u64>(offset, 0));
         assert_eq!(value, (!deleted).then_some(number), "{number}");
     }
 }
@@ -147,10 +130,7 @@ fn rooms_of_deleted_entries_are_used_again() {
         for number in 0..1_000 {
             assert!(store.delete(&key(&name(number + (round - 1) * 1_000))));
             let offset = store.insert(&key(&name(number + round * 1_000)), 99);
-            assert!(
-                store.value(offset).iter().all(|&byte| byte == 0),
-                "a used room is cleared"
-            );
+            assert!(store.value(offset).iter().all(|&byte| byte == 0), "a used room is cleared");
         }
     }
     assert_eq!(store.bytes(), full_bytes);
@@ -160,10 +140,7 @@ fn rooms_of_deleted_entries_are_used_again() {
 fn a_cursor_goes_on_from_its_position() {
     let mut store = Store::new();
     for number in 0..100_u64 {
-        store.put(
-            &key(&(3, KeyHash::of(&number.to_le_bytes()).0, 0, vec![])),
-            &[],
-        );
+        store.put(&key(&(3, KeyHash::of(&number.to_le_bytes()).0, 0, vec![])), &[]);
     }
     let mut first = SlotCursor::new(OperatorId(3), None);
     let mut walked: Vec<_> = (0..40).map_while(|_| first.next(&store)).collect();

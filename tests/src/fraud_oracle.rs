@@ -53,26 +53,22 @@ impl Features {
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "the nearest float is meant")]
     pub fn customer_avg(&self) -> [f64; 3] {
-        self.customer.map(|(count, sum)| {
-            if count == 0 {
-                0.0
-            } else {
-                sum as f64 / 1e6 / count as f64
-            }
-        })
+        self.customer.map(
+            |(count, sum)| {
+                if count == 0 { 0.0 } else { sum as f64 / 1e6 / count as f64 }
+            },
+        )
     }
 
     /// `terminal_risk` of each window.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "the nearest float is meant")]
     pub fn terminal_risk(&self) -> [f64; 3] {
-        self.terminal.map(|(count, frauds)| {
-            if count == 0 {
-                0.0
-            } else {
-                frauds as f64 / count as f64
-            }
-        })
+        self.terminal.map(
+            |(count, frauds)| {
+                if count == 0 { 0.0 } else { frauds as f64 / count as f64 }
+            },
+        )
     }
 
     /// The row of `features.csv`, with six decimals rounded half away from zero, without its line
@@ -174,14 +170,7 @@ pub fn read_rows(reader: impl BufRead) -> io::Result<Vec<Row>> {
     let header = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     let columns: Vec<&str> = header.trim_end().split(',').collect();
     let column = |name: &str| columns.iter().position(|&column| column == name);
-    let places = [
-        "transaction_id",
-        "time",
-        "customer_id",
-        "terminal_id",
-        "amount",
-    ]
-    .map(column);
+    let places = ["transaction_id", "time", "customer_id", "terminal_id", "amount"].map(column);
     let fraud_place = column("fraud");
     let mut rows = Vec::new();
     for line in lines {
@@ -209,24 +198,8 @@ fn time_micros(text: &str) -> Option<i64> {
     let (year, month, day) = (part(0, 4)?, part(5, 7)?, part(8, 10)?);
     let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let years: i64 = (1970..year).map(|year| 365 + i64::from(leap(year))).sum();
-    let month_days = [
-        31,
-        28 + i64::from(leap(year)),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
-    let months: i64 = month_days
-        .iter()
-        .take(usize::try_from(month - 1).ok()?)
-        .sum();
+    let month_days = [31, 28 + i64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let months: i64 = month_days.iter().take(usize::try_from(month - 1).ok()?).sum();
     let days = years + months + day - 1;
     let seconds = (part(11, 13)? * 60 + part(14, 16)?) * 60 + part(17, 19)?;
     (text.len() == 20).then_some(days * DAY_MICROS + seconds * 1_000_000)
@@ -276,10 +249,7 @@ mod tests {
         assert_eq!(ids, [9, 10, 11, 12, 13]);
         assert_eq!(answers[0].customer[0], (1, 5_000_000));
         assert_eq!(answers[1].customer[0], (2, 8_000_000));
-        assert_eq!(
-            answers[2].customer,
-            [(1, 7_000_000), (3, 15_000_000), (3, 15_000_000)]
-        );
+        assert_eq!(answers[2].customer, [(1, 7_000_000), (3, 15_000_000), (3, 15_000_000)]);
         assert_eq!(answers[3].customer[1], (2, 8_000_000));
         assert_eq!(answers[3].terminal, [(2, 1); 3]);
         assert_eq!(answers[4].terminal, [(1, 0), (3, 1), (3, 1)]);
@@ -310,18 +280,11 @@ mod tests {
             let expected: Vec<f64> = line.split(',').map(|n| n.parse().unwrap()).collect();
             let id: usize = line.split(',').next().unwrap().parse().unwrap();
             // Ids count up in the order of the file.
-            let found: Vec<f64> = answers[id]
-                .csv_row()
-                .split(',')
-                .map(|n| n.parse().unwrap())
-                .collect();
+            let found: Vec<f64> =
+                answers[id].csv_row().split(',').map(|n| n.parse().unwrap()).collect();
             assert_eq!(found.len(), expected.len());
             for (found, expected) in found.iter().zip(&expected) {
-                assert!(
-                    (found - expected).abs() < 1.5e-6,
-                    "{line}\n{}",
-                    answers[id].csv_row()
-                );
+                assert!((found - expected).abs() < 1.5e-6, "{line}\n{}", answers[id].csv_row());
             }
             compared += 1;
         }

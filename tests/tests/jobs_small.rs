@@ -13,10 +13,7 @@ struct Click {
 
 #[pelton::job]
 fn clicks_per_user(clicks: Stream<Click>) -> Changelog<String, u64> {
-    clicks
-        .filter(|c| c.page != "about_us")
-        .key_by(|c| c.user)
-        .count()
+    clicks.filter(|c| c.page != "about_us").key_by(|c| c.user).count()
 }
 
 #[pelton::record]
@@ -31,17 +28,11 @@ fn totals(clicks: Stream<Click>) -> Stream<Total> {
         .key_by(|c| c.user)
         .count()
         .changes()
-        .map(|change| TotalView {
-            user: change.key,
-            clicks: change.value,
-        })
+        .map(|change| TotalView { user: change.key, clicks: change.value })
 }
 
 fn some_clicks() -> Vec<Click> {
-    let click = |user: &str, page: &str| Click {
-        user: user.to_owned(),
-        page: page.to_owned(),
-    };
+    let click = |user: &str, page: &str| Click { user: user.to_owned(), page: page.to_owned() };
     vec![
         click("ada", "home"),
         click("bob", "home"),
@@ -62,11 +53,7 @@ fn clicks_are_counted_under_every_driver() {
             let job = Job::new();
             let clicks = job.records(some_clicks());
             let counts = clicks_per_user(clicks).collect();
-            Engine::new()
-                .shards(shards)
-                .driver(driver)
-                .run(job)
-                .unwrap();
+            Engine::new().shards(shards).driver(driver).run(job).unwrap();
             let mut rows: Vec<(String, u64, RowKind)> = counts
                 .take_rows()
                 .into_iter()
@@ -91,31 +78,17 @@ fn clicks_are_counted_under_every_driver() {
 fn a_changelog_can_give_its_last_rows_only() {
     let job = Job::new();
     let clicks = job.source(
-        Splits::new(vec![
-            VecSplit::new("a", some_clicks()),
-            VecSplit::new("b", some_clicks()),
-        ]),
+        Splits::new(vec![VecSplit::new("a", some_clicks()), VecSplit::new("b", some_clicks())]),
         Default::default(),
     );
     let counts = clicks_per_user(clicks).at_end().collect();
-    Engine::new()
-        .shards(3)
-        .driver(Driver::Threads)
-        .run(job)
-        .unwrap();
-    let mut rows: Vec<(String, u64)> = counts
-        .take_rows()
-        .into_iter()
-        .map(|change| (change.key, change.value))
-        .collect();
+    Engine::new().shards(3).driver(Driver::Threads).run(job).unwrap();
+    let mut rows: Vec<(String, u64)> =
+        counts.take_rows().into_iter().map(|change| (change.key, change.value)).collect();
     rows.sort();
     assert_eq!(
         rows,
-        [
-            ("a user with a long name".to_owned(), 2),
-            ("ada".to_owned(), 4),
-            ("bob".to_owned(), 2)
-        ]
+        [("a user with a long name".to_owned(), 2), ("ada".to_owned(), 4), ("bob".to_owned(), 2)]
     );
 }
 
@@ -123,11 +96,7 @@ fn a_changelog_can_give_its_last_rows_only() {
 fn changes_map_to_records() {
     let job = Job::new();
     let rows = totals(job.records(some_clicks())).collect();
-    Engine::new()
-        .shards(2)
-        .driver(Driver::Threads)
-        .run(job)
-        .unwrap();
+    Engine::new().shards(2).driver(Driver::Threads).run(job).unwrap();
     let highest = rows.take_rows().into_iter().map(|total| total.clicks).max();
     assert_eq!(highest, Some(3));
 }
@@ -137,11 +106,7 @@ fn pushed_records_come_out_before_the_job_ends() {
     let job = Job::new();
     let (clicks, input) = job.push::<Click>(16);
     let counts = clicks_per_user(clicks).collect();
-    let running = Engine::new()
-        .shards(2)
-        .driver(Driver::Threads)
-        .start(job)
-        .unwrap();
+    let running = Engine::new().shards(2).driver(Driver::Threads).start(job).unwrap();
     for click in some_clicks() {
         input.push(click).unwrap();
     }

@@ -220,18 +220,14 @@ mod tests {
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
-        let Ok(Pelton {
-            command: Some(Command::Run(Run::Fraud(args))),
-        }) = parse("pelton run fraud --input a --input b c")
+        let Ok(Pelton { command: Some(Command::Run(Run::Fraud(args))) }) =
+            parse("pelton run fraud --input a --input b c")
         else {
             panic!("parses");
         };
         assert_eq!(args.input, ["a", "b", "c"].map(PathBuf::from));
         assert_eq!(args.lateness, TimeSpan::minutes(10));
-        assert_eq!(
-            (args.order, args.engine.driver),
-            (Order::Arrival, Driver::Auto)
-        );
+        assert_eq!((args.order, args.engine.driver), (Order::Arrival, Driver::Auto));
     }
 
     #[test]

@@ -34,10 +34,7 @@ pub fn run(args: ClicksArgs) -> Result<(), ProgramError> {
     if let Some(path) = &args.rejects {
         options = options.rejects(FileSink::new(path, RejectLines));
     }
-    let inputs = args
-        .input
-        .iter()
-        .map(|path| path.to_string_lossy().into_owned());
+    let inputs = args.input.iter().map(|path| path.to_string_lossy().into_owned());
     let mut files = FileSettings::default();
     files.csv.header = false;
     let clicks = job.source(Files::new(inputs).with(files), options);

@@ -43,9 +43,7 @@ impl ProgramError {
     /// `path` can't be created.
     #[must_use]
     pub fn create(path: &Path, source: io::Error) -> Self {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let advice = match (source.kind(), folder) {
             (io::ErrorKind::NotFound, Some(folder)) => {
                 format!("make the folder first: mkdir -p {}", folder.display())
@@ -54,11 +52,7 @@ impl ProgramError {
             (io::ErrorKind::PermissionDenied, _) => "choose a place where you may write".to_owned(),
             _ => "choose another path".to_owned(),
         };
-        Self::Create {
-            file: path.display().to_string(),
-            source,
-            advice,
-        }
+        Self::Create { file: path.display().to_string(), source, advice }
     }
 
     /// `path` was created but can't be written.
@@ -71,10 +65,6 @@ impl ProgramError {
             }
             _ => "the file is incomplete: check the device",
         };
-        Self::Write {
-            file: path.display().to_string(),
-            source,
-            advice,
-        }
+        Self::Write { file: path.display().to_string(), source, advice }
     }
 }

@@ -24,11 +24,7 @@ mod tests {
     use super::*;
 
     fn generated(output: &Path) -> Result<(), ProgramError> {
-        run(&TransactionsArgs {
-            count: 5_000,
-            seed: 3,
-            output: output.to_owned(),
-        })
+        run(&TransactionsArgs { count: 5_000, seed: 3, output: output.to_owned() })
     }
 
     #[test]
@@ -40,10 +36,7 @@ mod tests {
             generated(path).unwrap();
         }
         let expected = std::fs::read(plain).unwrap();
-        assert_eq!(
-            expected.iter().filter(|&&byte| byte == b'\n').count(),
-            5_001
-        );
+        assert_eq!(expected.iter().filter(|&&byte| byte == b'\n').count(), 5_001);
         let mut from_gzip = Vec::new();
         flate2::read::GzDecoder::new(std::fs::File::open(gzip).unwrap())
             .read_to_end(&mut from_gzip)
@@ -58,10 +51,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("no/such/t.csv");
         let error = generated(&missing).unwrap_err().to_string();
-        assert!(
-            error.contains("no/such/t.csv") && error.contains("mkdir -p"),
-            "{error}"
-        );
+        assert!(error.contains("no/such/t.csv") && error.contains("mkdir -p"), "{error}");
         let error = generated(folder.path()).unwrap_err().to_string();
         assert!(error.contains("name a file in it"), "{error}");
         for full in ["/dev/full"].map(Path::new) {

@@ -31,11 +31,7 @@ pub fn ns(value: u64) -> String {
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub fn bytes(value: u64) -> String {
-    scaled(
-        value as f64,
-        1_024.0,
-        &[" B", " KiB", " MiB", " GiB", " TiB"],
-    )
+    scaled(value as f64, 1_024.0, &[" B", " KiB", " MiB", " GiB", " TiB"])
 }
 
 /// Seconds: `1.25 s`, `3 min 05 s`.
@@ -45,10 +41,7 @@ pub fn seconds(value: f64) -> String {
         return format!("{value:.2} s");
     }
     let minutes = (value / 60.0).floor();
-    format!(
-        "{minutes:.0} min {:02.0} s",
-        (value - minutes * 60.0).floor()
-    )
+    format!("{minutes:.0} min {:02.0} s", (value - minutes * 60.0).floor())
 }
 
 /// Three digits and the largest unit that leaves a whole part. The smallest unit is whole.
@@ -73,22 +66,13 @@ mod tests {
 
     #[test]
     fn figures_read_like_figures() {
-        assert_eq!(
-            [0, 999, 1_000, 872_795].map(count),
-            ["0", "999", "1,000", "872,795"]
-        );
-        assert_eq!(
-            [0.0, 999.6, 87_300.0, 1.2e6].map(short),
-            ["0", "1.00 k", "87.3 k", "1.20 M"]
-        );
+        assert_eq!([0, 999, 1_000, 872_795].map(count), ["0", "999", "1,000", "872,795"]);
+        assert_eq!([0.0, 999.6, 87_300.0, 1.2e6].map(short), ["0", "1.00 k", "87.3 k", "1.20 M"]);
         assert_eq!(
             [900, 12_340, 1_200_000, 5_000_000_000_000].map(ns),
             ["900 ns", "12.3 us", "1.20 ms", "5000 s"]
         );
-        assert_eq!(
-            [17, 256 << 20, 3 << 29].map(bytes),
-            ["17 B", "256 MiB", "1.50 GiB"]
-        );
+        assert_eq!([17, 256 << 20, 3 << 29].map(bytes), ["17 B", "256 MiB", "1.50 GiB"]);
         assert_eq!([1.25, 185.9].map(seconds), ["1.25 s", "3 min 05 s"]);
     }
 }

@@ -17,12 +17,8 @@ const RIGHT: f64 = 44.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 116.0;
 /// Distinct for the colour-blind too, and by their dashes in print (after Okabe and Ito).
-const STROKES: [(&str, &str); 4] = [
-    ("#0072b2", ""),
-    ("#d55e00", ""),
-    ("#777777", "6 4"),
-    ("#009e73", "2 3"),
-];
+const STROKES: [(&str, &str); 4] =
+    [("#0072b2", ""), ("#d55e00", ""), ("#777777", "6 4"), ("#009e73", "2 3")];
 const NINES_MAX: u32 = 9;
 const UNITS: [(&str, f64); 4] = [("s", 1e9), ("ms", 1e6), ("&#181;s", 1e3), ("ns", 1.0)];
 
@@ -49,13 +45,7 @@ pub(crate) fn latency_svg(title: &str, caption: &str, curves: &[Curve<'_>]) -> S
          font-size=\"13\" fill=\"#222\">\n\
          <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n"
     );
-    text(
-        &mut svg,
-        LEFT,
-        28.0,
-        "font-size=\"18\" font-weight=\"600\"",
-        &escaped(title),
-    );
+    text(&mut svg, LEFT, 28.0, "font-size=\"18\" font-weight=\"600\"", &escaped(title));
     text(&mut svg, LEFT, 48.0, "fill=\"#666\"", &escaped(caption));
     frame.draw_axes(&mut svg);
     for (index, (curve, points)) in curves.iter().enumerate() {
@@ -76,9 +66,7 @@ struct Frame {
 impl Frame {
     fn around<'p>(points: impl Iterator<Item = &'p QuantilePoint> + Clone) -> Self {
         let points = || points.clone();
-        let nines_max = points()
-            .map(|point| nines_of(point.quantile))
-            .fold(1.0, f64::max);
+        let nines_max = points().map(|point| nines_of(point.quantile)).fold(1.0, f64::max);
         let low = points().map(decades_of).fold(f64::INFINITY, f64::min);
         let high = points().map(decades_of).fold(f64::NEG_INFINITY, f64::max);
         // Nothing recorded: an empty frame from 1 us to 1 ms.
@@ -122,13 +110,7 @@ impl Frame {
         for nines in 0..=self.nines {
             let x = self.x(f64::from(nines));
             line(svg, (x, top), (x, bottom), "#ddd");
-            text(
-                svg,
-                x,
-                bottom + 18.0,
-                "text-anchor=\"middle\"",
-                &percentile(nines),
-            );
+            text(svg, x, bottom + 18.0, "text-anchor=\"middle\"", &percentile(nines));
         }
         let middle = f64::midpoint(left, right);
         let anchor = "text-anchor=\"middle\" fill=\"#444\"";
@@ -156,10 +138,7 @@ impl Frame {
         let row = u32::try_from(index).expect("a plot has a few curves");
         let y = HEIGHT - BOTTOM + 60.0 + f64::from(row) * 18.0;
         let (middle, stroke) = (y - 4.0, stroke(index));
-        put(
-            svg,
-            format_args!("<path d=\"M{LEFT} {middle}h28\" {stroke}/>\n"),
-        );
+        put(svg, format_args!("<path d=\"M{LEFT} {middle}h28\" {stroke}/>\n"));
         let bold = "font-weight=\"600\"";
         text(svg, LEFT + 38.0, y, bold, &escaped(curve.label));
         text(svg, LEFT + 190.0, y, "", &figures(curve.latency));
@@ -201,10 +180,7 @@ fn nanoseconds(ns: u64) -> f64 {
 }
 
 fn whole(decades: f64) -> i32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a latency has 1 to 13 digits"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a latency has 1 to 13 digits")]
     let decades = decades as i32;
     decades
 }
@@ -220,10 +196,8 @@ fn percentile(nines: u32) -> String {
 
 /// Three digits at most, in the largest unit that leaves one before the point.
 fn duration(ns: f64) -> String {
-    let (unit, unit_ns) = UNITS
-        .into_iter()
-        .find(|(_, unit_ns)| ns >= *unit_ns)
-        .unwrap_or(("ns", 1.0));
+    let (unit, unit_ns) =
+        UNITS.into_iter().find(|(_, unit_ns)| ns >= *unit_ns).unwrap_or(("ns", 1.0));
     let value = ns / unit_ns;
     let places = if value >= 100.0 || value.fract() < 0.005 {
         0
@@ -236,18 +210,12 @@ fn duration(ns: f64) -> String {
 }
 
 fn text(svg: &mut String, x: f64, y: f64, attributes: &str, content: &str) {
-    put(
-        svg,
-        format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{content}</text>\n"),
-    );
+    put(svg, format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" {attributes}>{content}</text>\n"));
 }
 
 fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), colour: &str) {
     let ((x1, y1), (x2, y2)) = (from, to);
-    put(
-        svg,
-        format_args!("<path d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\" stroke=\"{colour}\"/>\n"),
-    );
+    put(svg, format_args!("<path d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\" stroke=\"{colour}\"/>\n"));
 }
 
 fn put(out: &mut String, what: std::fmt::Arguments<'_>) {
@@ -255,9 +223,7 @@ fn put(out: &mut String, what: std::fmt::Arguments<'_>) {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -276,12 +242,8 @@ mod tests {
         let handed = latency(12_000, 300_000);
         let visible = latency(40_000, 1_500_000);
         let hiccups = latency(1_000, 900_000);
-        let curves = [
-            ("handed", &handed),
-            ("visible", &visible),
-            ("machine <hiccups>", &hiccups),
-        ]
-        .map(|(label, latency)| Curve { label, latency });
+        let curves = [("handed", &handed), ("visible", &visible), ("machine <hiccups>", &hiccups)]
+            .map(|(label, latency)| Curve { label, latency });
         let svg = latency_svg("Fraud & co", "100,000 records/s on 2 shards", &curves);
         for part in [
             "Fraud &amp; co",
@@ -299,10 +261,7 @@ mod tests {
 
     #[test]
     fn a_plot_without_values_is_an_empty_frame() {
-        let empty = Curve {
-            label: "handed",
-            latency: &Latency::new(),
-        };
+        let empty = Curve { label: "handed", latency: &Latency::new() };
         let svg = latency_svg("nothing", "", &[empty]);
         assert!(svg.contains(">1 ms<") && !svg.contains("stroke-linejoin"));
     }

@@ -151,24 +151,14 @@ impl Progress {
 impl<W: Write> Progress<W> {
     /// Draws on `out`; lines are written over only on a terminal.
     pub fn new(out: W, terminal: bool) -> Self {
-        Self {
-            out,
-            terminal,
-            drawn_ns: None,
-            drawn_lines: 0,
-        }
+        Self { out, terminal, drawn_ns: None, drawn_lines: 0 }
     }
 
     /// Whether it is time for the next drawing; ask before filling a snapshot.
     #[must_use]
     pub fn is_due(&self, elapsed_ns: u64) -> bool {
-        let period_ns = if self.terminal {
-            TERMINAL_PERIOD_NS
-        } else {
-            LOG_PERIOD_NS
-        };
-        self.drawn_ns
-            .is_none_or(|drawn_ns| elapsed_ns.saturating_sub(drawn_ns) >= period_ns)
+        let period_ns = if self.terminal { TERMINAL_PERIOD_NS } else { LOG_PERIOD_NS };
+        self.drawn_ns.is_none_or(|drawn_ns| elapsed_ns.saturating_sub(drawn_ns) >= period_ns)
     }
 
     /// Draws `snapshot` where it is due. What can't be written is not missed: nobody is looking.

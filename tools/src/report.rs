@@ -147,34 +147,22 @@ impl fmt::Display for Report {
                 self.driver
             ),
         )?;
-        line(
-            "throughput",
-            format!("{} records/s", whole(self.records_per_s)),
-        )?;
+        line("throughput", format!("{} records/s", whole(self.records_per_s)))?;
         if let Some(rss) = self.rss_bytes_max {
             line("memory", format!("{} at most", bytes(rss)))?;
         }
         if let Some(latency) = &self.latency_ns {
-            line(
-                "latency",
-                format!("{} until handed to the sink", latency.handed),
-            )?;
+            line("latency", format!("{} until handed to the sink", latency.handed))?;
             line("", format!("{} until visible", latency.visible))?;
         }
         if let Some(hiccup) = &self.hiccup_ns {
             let (p9999, max) = (ns(hiccup.p9999), ns(hiccup.max));
-            line(
-                "hiccups",
-                format!("p99.99 {p9999}  max {max} of the machine itself"),
-            )?;
+            line("hiccups", format!("p99.99 {p9999}  max {max} of the machine itself"))?;
         }
         if let Some(rate) = self.achieved_rate {
             let backlog = self.backlog_max.unwrap_or(0);
             let (rate, backlog) = (whole(rate), plural(backlog, "record"));
-            line(
-                "schedule",
-                format!("{rate} records/s reached, backlog at most {backlog}"),
-            )?;
+            line("schedule", format!("{rate} records/s reached, backlog at most {backlog}"))?;
         }
         match &self.quality {
             Some(quality) => f.write_str(&quality_text(quality)),
@@ -195,11 +183,7 @@ fn quality_text(quality: &Quality) -> String {
     );
     let columns = ["frauds", "found", "precision", "recall", "saved", "lost"];
     let [a, b, c, d, e, g] = columns;
-    let _ = writeln!(
-        text,
-        "  {:<12}{a:>8}{b:>8}{c:>11}{d:>9}{e:>14}{g:>14}",
-        "fraud"
-    );
+    let _ = writeln!(text, "  {:<12}{a:>8}{b:>8}{c:>11}{d:>9}{e:>14}{g:>14}", "fraud");
     let mut row = |label: &str, quality: &FraudQuality| {
         let percent = |share: Option<f64>| {
             share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0))
@@ -226,10 +210,7 @@ impl fmt::Display for Percentiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [p50, p99, p999, p9999, max] =
             [self.p50, self.p99, self.p999, self.p9999, self.max].map(ns);
-        write!(
-            f,
-            "p50 {p50}  p99 {p99}  p99.9 {p999}  p99.99 {p9999}  max {max}"
-        )
+        write!(f, "p50 {p50}  p99 {p99}  p99.9 {p999}  p99.99 {p9999}  max {max}")
     }
 }
 
@@ -275,18 +256,11 @@ mod tests {
             cpu_s: 2.5,
             records_per_s: 802.4,
             rss_bytes_max: Some(256 << 20),
-            latency_ns: Some(Latencies {
-                handed,
-                visible: handed,
-            }),
+            latency_ns: Some(Latencies { handed, visible: handed }),
             achieved_rate: Some(800.0),
             backlog_max: Some(3),
             asked_rate: Some(800.0),
-            hiccup_ns: Some(Hiccups {
-                p99: 9_000,
-                p9999: 28_000,
-                max: 1_100_000,
-            }),
+            hiccup_ns: Some(Hiccups { p99: 9_000, p9999: 28_000, max: 1_100_000 }),
             shards: 2,
             driver: "threads".to_owned(),
             quality: tally.quality(),
@@ -296,12 +270,7 @@ mod tests {
     #[test]
     fn the_json_has_the_fields_of_the_interface() {
         let json: serde_json::Value = serde_json::from_str(&report().to_json()).unwrap();
-        let fields: Vec<&str> = json
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let fields: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut expected = vec![
             "records_in",
             "accepted",

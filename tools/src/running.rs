@@ -22,10 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The engine's settings from the command line.
 #[must_use]
 pub fn settings(args: &EngineArgs, rate: Option<f64>) -> Settings {
-    let mut settings = Settings {
-        rate,
-        ..Settings::default()
-    };
+    let mut settings = Settings { rate, ..Settings::default() };
     if let Some(shards) = args.shards {
         settings.shard_count = shards;
     }
@@ -66,12 +63,7 @@ pub fn run(
     let mut pace = Pace::default();
     while !running.wait(LOOK_EVERY) {
         if progress.is_due(running.elapsed_ns()) {
-            progress.draw(&snapshot(
-                &running,
-                records_total,
-                rate.is_some(),
-                &mut pace,
-            ));
+            progress.draw(&snapshot(&running, records_total, rate.is_some(), &mut pace));
         }
     }
     progress.clear();
@@ -93,18 +85,10 @@ fn snapshot(
     timed: bool,
     pace: &mut Pace,
 ) -> Snapshot {
-    let JobSnapshot {
-        shards,
-        total,
-        elapsed_ns,
-        ..
-    } = running.snapshot();
+    let JobSnapshot { shards, total, elapsed_ns, .. } = running.snapshot();
     let since_ns = elapsed_ns.saturating_sub(pace.elapsed_ns);
     let records_per_s = per_second(total.records_in.saturating_sub(pace.records), since_ns);
-    *pace = Pace {
-        records: total.records_in,
-        elapsed_ns,
-    };
+    *pace = Pace { records: total.records_in, elapsed_ns };
     let highest = shards.iter().map(|shard| shard.watermark_micros).max();
     Snapshot {
         elapsed_ns,
@@ -112,9 +96,7 @@ fn snapshot(
         records_total,
         records_per_s,
         latency_ns_p99: timed.then(|| running.latencies().handed.at(0.99)),
-        watermark: highest
-            .map(EventTime)
-            .filter(|&time| time != EventTime::MIN),
+        watermark: highest.map(EventTime).filter(|&time| time != EventTime::MIN),
         rejected: total.rejected,
         late: total.late,
         shard_records: shards.iter().map(|shard| shard.frames).collect(),
@@ -123,11 +105,7 @@ fn snapshot(
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn per_second(records: u64, ns: u64) -> f64 {
-    if ns == 0 {
-        0.0
-    } else {
-        records as f64 * 1e9 / ns as f64
-    }
+    if ns == 0 { 0.0 } else { records as f64 * 1e9 / ns as f64 }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]

@@ -6,10 +6,7 @@ pub fn cpu_s() -> f64 {
     #[cfg(target_os = "linux")]
     {
         let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "seconds and nanoseconds of a process"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "seconds and nanoseconds of a process")]
         let (whole, nanos) = (used.tv_sec as f64, used.tv_nsec as f64);
         whole + nanos / 1e9
     }
@@ -25,9 +22,7 @@ pub fn rss_bytes_max() -> Option<u64> {
 
 /// `VmHWM:    123456 kB` of `/proc/self/status`.
 fn peak_of(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1_024)
 }

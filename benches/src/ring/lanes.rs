@@ -59,10 +59,7 @@ pub(super) struct Pelton;
 impl Lane for Pelton {
     const NAME: &'static str = "pelton";
     fn pair() -> (impl Send, impl Receive) {
-        ring(RingSettings {
-            capacity_bytes: MESSAGES_MAX * MESSAGE_BYTES,
-            marker_bytes: 32,
-        })
+        ring(RingSettings { capacity_bytes: MESSAGES_MAX * MESSAGE_BYTES, marker_bytes: 32 })
     }
 }
 
@@ -108,11 +105,7 @@ impl Receive for pelton::ring::Consumer {
 
 #[inline(always)]
 fn word(frame: &[u8], index: usize) -> u64 {
-    u64::from_le_bytes(
-        *frame[index * 8..]
-            .first_chunk()
-            .expect("a frame of eight words"),
-    )
+    u64::from_le_bytes(*frame[index * 8..].first_chunk().expect("a frame of eight words"))
 }
 
 /// rtrb as it is meant for single messages.
@@ -181,11 +174,7 @@ impl Receive for ChunkReceiver {
             return (0, 0);
         };
         let (first, second) = chunk.as_slices();
-        let sum = first
-            .iter()
-            .chain(second)
-            .map(Message::number)
-            .fold(0, u64::wrapping_add);
+        let sum = first.iter().chain(second).map(Message::number).fold(0, u64::wrapping_add);
         chunk.commit_all();
         (count as u64, sum)
     }
@@ -246,13 +235,7 @@ impl Lane for Blocks {
             lines: (0..BATCH).map(|_| Default::default()).collect(),
         };
         let blocks = Arc::new((0..BLOCKS).map(|_| block()).collect::<Vec<_>>());
-        (
-            BlockEnd {
-                blocks: Arc::clone(&blocks),
-                next: 0,
-            },
-            BlockEnd { blocks, next: 0 },
-        )
+        (BlockEnd { blocks: Arc::clone(&blocks), next: 0 }, BlockEnd { blocks, next: 0 })
     }
 }
 

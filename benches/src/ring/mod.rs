@@ -59,11 +59,7 @@ pub fn run(effort: Effort) -> Report {
     let clock = Clock::machine();
     // Asked once, before anything is pinned: afterwards it would answer with one core.
     let cores = core_affinity::get_core_ids().unwrap_or_default();
-    let bench = Bench {
-        clock,
-        cores,
-        effort,
-    };
+    let bench = Bench { clock, cores, effort };
     let mut report = Report::default();
     for round in 0..effort.rounds {
         // Each turn of the list starts elsewhere.
@@ -92,13 +88,11 @@ impl Bench {
     fn lane<L: Lane>(&self, report: &mut Report) {
         let row = report.row(L::NAME);
         if L::TAKES_SINGLES {
-            row.single
-                .push(self.messages_per_us::<L>(1, self.effort.messages_single));
+            row.single.push(self.messages_per_us::<L>(1, self.effort.messages_single));
             self.round_trips::<L>(&mut row.round_trip_ns);
         }
         if L::TAKES_BATCHES {
-            row.batched
-                .push(self.messages_per_us::<L>(BATCH, self.effort.messages_batched));
+            row.batched.push(self.messages_per_us::<L>(BATCH, self.effort.messages_batched));
         }
     }
 
@@ -232,13 +226,7 @@ mod tests {
     #[test]
     fn the_small_mode_runs_and_reports_every_lane() {
         let report = super::run(super::SMALL).to_string();
-        for lane in [
-            "pelton",
-            "rtrb",
-            "rtrb, chunks",
-            "crossbeam ArrayQueue",
-            "blocks",
-        ] {
+        for lane in ["pelton", "rtrb", "rtrb, chunks", "crossbeam ArrayQueue", "blocks"] {
             assert!(report.contains(lane), "{report}");
         }
     }

@@ -25,21 +25,12 @@ pub(super) struct Row {
 
 impl Report {
     pub(super) fn row(&mut self, name: &'static str) -> &mut Row {
-        let index = self
-            .rows
-            .iter()
-            .position(|row| row.name == name)
-            .unwrap_or_else(|| {
-                let round_trip_ns = Histogram::new_with_bounds(1, 10_000_000_000, 3)
-                    .expect("these bounds are what the library allows");
-                self.rows.push(Row {
-                    name,
-                    single: vec![],
-                    batched: vec![],
-                    round_trip_ns,
-                });
-                self.rows.len() - 1
-            });
+        let index = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
+            let round_trip_ns = Histogram::new_with_bounds(1, 10_000_000_000, 3)
+                .expect("these bounds are what the library allows");
+            self.rows.push(Row { name, single: vec![], batched: vec![], round_trip_ns });
+            self.rows.len() - 1
+        });
         &mut self.rows[index]
     }
 }
@@ -49,10 +40,7 @@ impl fmt::Display for Report {
         let line_ns = median(&self.line_round_trip_ns);
         let state = if line_ns < 250.0 { "near" } else { "far" };
         let copied = median(&self.copied_bytes_per_ns);
-        writeln!(
-            f,
-            "{MESSAGE_BYTES}-byte frames, core to core; M/s: median, best tenth"
-        )?;
+        writeln!(f, "{MESSAGE_BYTES}-byte frames, core to core; M/s: median, best tenth")?;
         writeln!(f, "cache line, there and back: {line_ns:.0} ns ({state})")?;
         let copies = copied * 1e3 / MESSAGE_BYTES as f64;
         writeln!(f, "copy limit: {copied:.1} GB/s, {copies:.0} M messages/s")?;
@@ -87,10 +75,9 @@ impl Report {
             return Ok(());
         };
         for row in self.rows.iter().filter(|row| row.name != "pelton") {
-            for (batch, own, other) in [
-                ("1", &own.single, &row.single),
-                ("256", &own.batched, &row.batched),
-            ] {
+            for (batch, own, other) in
+                [("1", &own.single, &row.single), ("256", &own.batched, &row.batched)]
+            {
                 if !other.is_empty() {
                     let ratios: Vec<f64> = own.iter().zip(other).map(|(a, b)| a / b).collect();
                     let won = ratios.iter().filter(|ratio| **ratio > 1.0).count();

@@ -85,29 +85,16 @@ impl Scopes {
             is_stream || matches!(pattern, Pat::Type(typed) if stream_segment(&typed.ty).is_some());
         for name in names(pattern) {
             self.binding_count += 1;
-            let binding = Binding {
-                id: self.binding_count,
-                is_root,
-                loops: self.loops,
-            };
-            let scope = self
-                .scopes
-                .last_mut()
-                .expect("the parameters' scope is never closed");
+            let binding = Binding { id: self.binding_count, is_root, loops: self.loops };
+            let scope = self.scopes.last_mut().expect("the parameters' scope is never closed");
             scope.push((name, is_stream.then_some(binding)));
         }
     }
 
     /// The stream that `name` means here.
     pub(crate) fn stream(&self, name: &Ident) -> Option<Binding> {
-        let mut visible = self
-            .scopes
-            .iter()
-            .rev()
-            .flat_map(|scope| scope.iter().rev());
-        visible
-            .find(|(bound, _)| name == bound)
-            .and_then(|(_, binding)| *binding)
+        let mut visible = self.scopes.iter().rev().flat_map(|scope| scope.iter().rev());
+        visible.find(|(bound, _)| name == bound).and_then(|(_, binding)| *binding)
     }
 
     /// Whether the value is a root under its own name, or a clone of one.
@@ -169,11 +156,7 @@ fn names(pattern: &Pat) -> Vec<String> {
 pub(crate) fn pattern_name(pattern: &Pat) -> Option<String> {
     let names: Vec<_> = names(pattern)
         .iter()
-        .map(|name| {
-            name.trim_start_matches("r#")
-                .trim_start_matches('_')
-                .to_owned()
-        })
+        .map(|name| name.trim_start_matches("r#").trim_start_matches('_').to_owned())
         .filter(|name| !name.is_empty())
         .collect();
     (!names.is_empty()).then(|| names.join("_"))

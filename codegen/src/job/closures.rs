@@ -99,10 +99,7 @@ fn unbraced(body: &Expr) -> Expr {
 
 /// The places where a body would leave the closure with a value.
 fn exits(body: &Expr, method: &str) -> Vec<Error> {
-    let mut exits = Exits {
-        method,
-        errors: Vec::new(),
-    };
+    let mut exits = Exits { method, errors: Vec::new() };
     exits.visit_expr(body);
     exits.errors
 }

@@ -34,10 +34,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 fn rewrite(arguments: TokenStream, mut function: ItemFn) -> syn::Result<ItemFn> {
     if !arguments.is_empty() {
-        return Err(Error::new_spanned(
-            arguments,
-            "`#[pelton::job]` takes no arguments",
-        ));
+        return Err(Error::new_spanned(arguments, "`#[pelton::job]` takes no arguments"));
     }
     signature::check(&function)?;
     signature::add_chains(&mut function);
@@ -66,9 +63,7 @@ fn not_a_function(item: &TokenStream, error: &Error) -> Error {
 /// The errors, and the function without its body, so that its callers still resolve.
 fn with_errors(mut function: ItemFn, errors: &Error) -> TokenStream {
     let errors = errors.to_compile_error();
-    function
-        .attrs
-        .push(parse_quote!(#[allow(unused_variables)]));
+    function.attrs.push(parse_quote!(#[allow(unused_variables)]));
     *function.block = parse_quote!({ ::core::unreachable!("the job above does not compile") });
     quote!(#errors #function)
 }

@@ -12,15 +12,8 @@ use super::binding::Scopes;
 use super::walk::{Edit, Position, walk};
 
 /// The operators that keep state.
-const STATEFUL: [&str; 7] = [
-    "count",
-    "aggregate",
-    "exact_windows",
-    "tumbling",
-    "hopping",
-    "process",
-    "join_by_position",
-];
+const STATEFUL: [&str; 7] =
+    ["count", "aggregate", "exact_windows", "tumbling", "hopping", "process", "join_by_position"];
 
 /// Inserts `.named("..")` after every stateful operator that has no name yet.
 pub(crate) fn name_operators(function: &mut ItemFn) {
@@ -40,10 +33,7 @@ impl Edit for Given {
     fn called(&mut self, place: &mut Expr, _: Position, _: &str) {
         if let Expr::MethodCall(ExprMethodCall { method, args, .. }) = place
             && method == "named"
-            && let Some(Expr::Lit(ExprLit {
-                lit: Lit::Str(name),
-                ..
-            })) = args.first()
+            && let Some(Expr::Lit(ExprLit { lit: Lit::Str(name), .. })) = args.first()
         {
             self.0.insert(name.value());
         }

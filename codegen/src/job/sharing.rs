@@ -15,9 +15,7 @@ pub(crate) fn share(function: &mut ItemFn) -> syn::Result<()> {
     let mut uses = Uses(Vec::new());
     walk(&mut function.block, &name, scopes.clone(), &mut uses);
     refuse_second_uses(&uses.0)?;
-    let mut clones = Clones {
-        wanted: clones_wanted(&uses.0).into_iter(),
-    };
+    let mut clones = Clones { wanted: clones_wanted(&uses.0).into_iter() };
     walk(&mut function.block, &name, scopes, &mut clones);
     Ok(())
 }
@@ -33,9 +31,7 @@ impl Edit for Uses {
 fn refuse_second_uses(uses: &[(Expr, Use)]) -> syn::Result<()> {
     let mut errors: Option<Error> = None;
     for (index, (place, used)) in uses.iter().enumerate() {
-        let earlier = uses[..index]
-            .iter()
-            .filter(|(_, earlier)| both_consume(earlier, used));
+        let earlier = uses[..index].iter().filter(|(_, earlier)| both_consume(earlier, used));
         if earlier.count() != 1 {
             continue;
         }
@@ -57,16 +53,13 @@ fn both_consume(earlier: &Use, later: &Use) -> bool {
 
 /// Whether two places stand in different arms of one branch.
 fn either_or(one: &[(usize, usize)], other: &[(usize, usize)]) -> bool {
-    one.iter()
-        .any(|(branch, arm)| other.iter().any(|(b, a)| branch == b && arm != a))
+    one.iter().any(|(branch, arm)| other.iter().any(|(b, a)| branch == b && arm != a))
 }
 
 /// For each use in order, whether it becomes a clone.
 fn clones_wanted(uses: &[(Expr, Use)]) -> Vec<bool> {
     let wanted = uses.iter().enumerate().map(|(index, (_, used))| {
-        let used_later = uses[index + 1..]
-            .iter()
-            .any(|(_, later)| later.binding == used.binding);
+        let used_later = uses[index + 1..].iter().any(|(_, later)| later.binding == used.binding);
         used.binding.is_root && !used.shares && (used_later || used.repeats)
     });
     wanted.collect()
@@ -78,11 +71,7 @@ struct Clones {
 
 impl Edit for Clones {
     fn used(&mut self, place: &mut Expr, _: Use) {
-        if self
-            .wanted
-            .next()
-            .expect("both walks meet the same uses (walk, invariant 3)")
-        {
+        if self.wanted.next().expect("both walks meet the same uses (walk, invariant 3)") {
             *place = parse_quote_spanned!(place.span()=> #place.clone());
         }
     }

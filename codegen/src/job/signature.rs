@@ -23,19 +23,13 @@ pub(crate) fn check(function: &ItemFn) -> syn::Result<()> {
         ));
     }
     if let Some(token) = &signature.constness {
-        return Err(Error::new_spanned(
-            token,
-            "a job is built when it starts, so it is not const",
-        ));
+        return Err(Error::new_spanned(token, "a job is built when it starts, so it is not const"));
     }
     if let Some(token) = &signature.unsafety {
         return Err(Error::new_spanned(token, "a job is a safe function"));
     }
     if let Some(abi) = &signature.abi {
-        return Err(Error::new_spanned(
-            abi,
-            "a job is an ordinary Rust function",
-        ));
+        return Err(Error::new_spanned(abi, "a job is an ordinary Rust function"));
     }
     Ok(())
 }
@@ -80,10 +74,8 @@ fn add_chain(of: &mut Type) {
 
 /// The chain parameter of a stream's type that has none.
 fn chain(segment: &PathSegment) -> Option<Type> {
-    let item: Type = match (
-        segment.ident.to_string().as_str(),
-        type_arguments(segment).as_slice(),
-    ) {
+    let item: Type = match (segment.ident.to_string().as_str(), type_arguments(segment).as_slice())
+    {
         ("Stream", [item]) => parse_quote!(#item),
         ("Changelog", [key, value]) => parse_quote!(::pelton::record::Change<#key, #value>),
         _ => return None,

@@ -16,9 +16,7 @@ fn expanded(job: &str) -> String {
 #[track_caller]
 fn assert_expands(job: &str, expected: &str) {
     let text = expanded(job);
-    let lines = text
-        .lines()
-        .filter(|line| !line.contains("clippy::type_complexity"));
+    let lines = text.lines().filter(|line| !line.contains("clippy::type_complexity"));
     let text: String = lines.flat_map(|line| [line, "\n"]).collect();
     assert_eq!(text, printed(expected.parse().unwrap()));
 }
@@ -97,15 +95,9 @@ fn closures_hand_their_value_to_a_second_parameter() {
 #[test]
 fn what_leaves_a_closure_early_is_refused() {
     let leaves = "`return` can't leave the closure of `map`";
-    assert_refused(
-        "fn job(s: Stream<A>) { s.map(|a| { if a.x { return B {}; } B {} }) }",
-        leaves,
-    );
+    assert_refused("fn job(s: Stream<A>) { s.map(|a| { if a.x { return B {}; } B {} }) }", leaves);
     let leaves = "`?` can't leave the closure of `filter_map`";
-    assert_refused(
-        "fn job(s: Stream<A>) { s.filter_map(|a| Some(B { x: a.x? })) }",
-        leaves,
-    );
+    assert_refused("fn job(s: Stream<A>) { s.filter_map(|a| Some(B { x: a.x? })) }", leaves);
     let text = expanded("fn job(s: Stream<A>) { s.map(|a| (|| { return B { x: a.x? }; })()) }");
     assert!(!text.contains("compile_error"), "{text}");
 }
@@ -142,10 +134,7 @@ fn a_root_branches_where_it_starts() {
 #[test]
 fn a_derived_stream_is_used_once_unless_it_forks() {
     let once = "a derived stream can be used once for now; branch where it starts, or call .fork()";
-    assert_refused(
-        "fn job(s: Stream<A>) { let d = s.map(f); d.sink(); d.sink(); }",
-        once,
-    );
+    assert_refused("fn job(s: Stream<A>) { let d = s.map(f); d.sink(); d.sink(); }", once);
     assert_refused("fn job(s: Changelog<K, V>) { s.sink(); s.sink(); }", once);
     assert_refused("fn job<C>(s: Stream<A, C>) { s.sink(); s.sink(); }", once);
     for job in [

@@ -113,9 +113,8 @@ impl Walk<'_> {
             && pattern.elems.len() == value.elems.len()
         {
             let parts = pattern.elems.iter().zip(&mut value.elems);
-            return parts.fold(false, |any, (pattern, value)| {
-                self.bound_value(pattern, value) | any
-            });
+            return parts
+                .fold(false, |any, (pattern, value)| self.bound_value(pattern, value) | any);
         }
         let base = pattern_name(pattern).unwrap_or_else(|| self.base.clone());
         let outer = std::mem::replace(&mut self.base, base);
@@ -129,22 +128,11 @@ impl Walk<'_> {
         let shares = std::mem::take(&mut self.shares);
         match place {
             Expr::Path(path) => {
-                let binding = path
-                    .path
-                    .get_ident()
-                    .and_then(|name| self.scopes.stream(name));
+                let binding = path.path.get_ident().and_then(|name| self.scopes.stream(name));
                 let Some(binding) = binding else { return false };
                 let repeats = binding.loops < self.scopes.loops();
                 let arms = self.arms.clone();
-                self.edit.used(
-                    place,
-                    Use {
-                        binding,
-                        shares,
-                        repeats,
-                        arms,
-                    },
-                );
+                self.edit.used(place, Use { binding, shares, repeats, arms });
                 true
             }
             Expr::MethodCall(call) => {
@@ -187,11 +175,7 @@ impl Walk<'_> {
     fn method_call(&mut self, call: &mut ExprMethodCall) -> (bool, bool) {
         let named = call.method == "named";
         self.shares = call.method == "clone" || call.method == "fork";
-        let position = if named {
-            Position::Named
-        } else {
-            Position::Inside
-        };
+        let position = if named { Position::Named } else { Position::Inside };
         let on_stream = self.expr(&mut call.receiver, position);
         let takes_stream = self.all(call.args.iter_mut(), Position::Inside);
         (on_stream, on_stream || takes_stream)

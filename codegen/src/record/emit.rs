@@ -16,30 +16,16 @@ pub(crate) fn record(input: &RecordInput) -> TokenStream {
 }
 
 fn owned_struct(input: &RecordInput) -> TokenStream {
-    let RecordInput {
-        attributes,
-        visibility,
-        name,
-        missing_derives,
-        ..
-    } = input;
+    let RecordInput { attributes, visibility, name, missing_derives, .. } = input;
     let fields = input.fields.iter().map(|field| {
-        let RecordField {
-            attributes,
-            visibility,
-            ident,
-            declared_type,
-            ..
-        } = field;
+        let RecordField { attributes, visibility, ident, declared_type, .. } = field;
         quote!(#(#attributes)* #visibility #ident: #declared_type)
     });
-    let derives = missing_derives
-        .iter()
-        .map(|name| match name.to_string().as_str() {
-            "Debug" => quote!(::core::fmt::Debug,),
-            "Clone" => quote!(::core::clone::Clone,),
-            _ => quote!(::core::cmp::PartialEq,),
-        });
+    let derives = missing_derives.iter().map(|name| match name.to_string().as_str() {
+        "Debug" => quote!(::core::fmt::Debug,),
+        "Clone" => quote!(::core::clone::Clone,),
+        _ => quote!(::core::cmp::PartialEq,),
+    });
     quote! {
         #[derive(
             #(#derives)*
@@ -54,13 +40,7 @@ fn owned_struct(input: &RecordInput) -> TokenStream {
 }
 
 fn view_struct(input: &RecordInput) -> TokenStream {
-    let RecordInput {
-        visibility,
-        name,
-        view_name,
-        archived_name,
-        ..
-    } = input;
+    let RecordInput { visibility, name, view_name, archived_name, .. } = input;
     let (lifetime, generics, bounds) = if input.has_text() {
         let bounds = quote! {
             , serialize_bounds(
@@ -73,9 +53,7 @@ fn view_struct(input: &RecordInput) -> TokenStream {
         (TokenStream::new(), TokenStream::new(), TokenStream::new())
     };
     let fields = input.fields.iter().map(|field| {
-        let RecordField {
-            visibility, ident, ..
-        } = field;
+        let RecordField { visibility, ident, .. } = field;
         let (rkyv, view_type) = (field.view_rkyv(), field.view_type(&lifetime));
         let mut documentation = field.documentation().peekable();
         let fallback = documentation
@@ -102,14 +80,8 @@ fn view_struct(input: &RecordInput) -> TokenStream {
 }
 
 fn item_impls(input: &RecordInput) -> TokenStream {
-    let RecordInput {
-        name, view_name, ..
-    } = input;
-    let view = if input.has_text() {
-        quote!(#view_name<'a>)
-    } else {
-        quote!(#view_name)
-    };
+    let RecordInput { name, view_name, .. } = input;
+    let view = if input.has_text() { quote!(#view_name<'a>) } else { quote!(#view_name) };
     quote! {
         impl ::pelton::record::Item for #name {
             type View<'a> = #view;
@@ -122,11 +94,7 @@ fn item_impls(input: &RecordInput) -> TokenStream {
 }
 
 fn record_impl(input: &RecordInput) -> TokenStream {
-    let RecordInput {
-        name,
-        archived_name,
-        ..
-    } = input;
+    let RecordInput { name, archived_name, .. } = input;
     let schema = schema(input);
     let (to_view, from_view) = conversions(input);
     let event_time = event_time(input);
@@ -174,13 +142,7 @@ fn schema(input: &RecordInput) -> TokenStream {
 
 /// To the view from both forms, and back to the owned one.
 fn conversions(input: &RecordInput) -> (TokenStream, TokenStream) {
-    let RecordInput {
-        name,
-        view_name,
-        archived_name,
-        fields,
-        ..
-    } = input;
+    let RecordInput { name, view_name, archived_name, fields, .. } = input;
     let idents: Vec<_> = fields.iter().map(|field| &field.ident).collect();
     let from_owned = fields.iter().map(RecordField::owned_to_view);
     let from_archived = fields.iter().map(RecordField::archived_to_view);
@@ -206,10 +168,9 @@ fn conversions(input: &RecordInput) -> (TokenStream, TokenStream) {
 
 fn event_time(input: &RecordInput) -> TokenStream {
     let (parameter, body) = match input.fields.iter().find(|field| field.event_time) {
-        Some(RecordField { ident, .. }) => (
-            quote!(view),
-            quote!(::core::option::Option::Some(view.#ident)),
-        ),
+        Some(RecordField { ident, .. }) => {
+            (quote!(view), quote!(::core::option::Option::Some(view.#ident)))
+        }
         None => (quote!(_), quote!(::core::option::Option::None)),
     };
     quote! {
@@ -225,18 +186,11 @@ fn event_time(input: &RecordInput) -> TokenStream {
 /// The archived root comes last, aligned, behind the texts that don't fit into it.
 fn encode(input: &RecordInput) -> TokenStream {
     let archived_name = &input.archived_name;
-    let texts: Vec<_> = input
-        .fields
-        .iter()
-        .filter_map(RecordField::text_bytes)
-        .collect();
+    let texts: Vec<_> = input.fields.iter().filter_map(RecordField::text_bytes).collect();
     let (parameter, padding) = if texts.is_empty() {
         (quote!(_), TokenStream::new())
     } else {
-        (
-            quote!(view),
-            quote!(+ (::core::mem::align_of::<#archived_name>() - 1)),
-        )
+        (quote!(view), quote!(+ (::core::mem::align_of::<#archived_name>() - 1)))
     };
     quote! {
         #[inline(always)]

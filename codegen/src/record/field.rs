@@ -35,9 +35,7 @@ pub(crate) struct RecordField {
 impl RecordField {
     /// Checks one field of the struct.
     pub(crate) fn new(field: syn::Field) -> syn::Result<Self> {
-        let ident = field
-            .ident
-            .expect("the struct was checked to have named fields");
+        let ident = field.ident.expect("the struct was checked to have named fields");
         let declared_type = ungrouped(&field.ty).clone();
         let (value_type, optional) = match option_argument(&declared_type) {
             Some(inner) => (ungrouped(inner).clone(), true),
@@ -79,9 +77,7 @@ impl RecordField {
 
     /// The documentation that the view's field shares with the struct's.
     pub(crate) fn documentation(&self) -> impl Iterator<Item = &Attribute> {
-        self.attributes
-            .iter()
-            .filter(|attribute| attribute.path().is_ident("doc"))
+        self.attributes.iter().filter(|attribute| attribute.path().is_ident("doc"))
     }
 
     /// The field's type in the view, where text lives for `lifetime`.
@@ -169,11 +165,7 @@ fn ungrouped(mut of: &Type) -> &Type {
 
 fn option_argument(of: &Type) -> Option<&Type> {
     let Type::Path(path) = of else { return None };
-    let last = path
-        .path
-        .segments
-        .last()
-        .filter(|last| last.ident == "Option")?;
+    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else {
         return None;
     };
@@ -202,18 +194,9 @@ fn form(of: &Type) -> syn::Result<Form> {
 
 /// Says what to write instead, where there is a usual answer.
 fn unsupported(of: &Type) -> Error {
-    let written = [
-        ("& ", "&"),
-        (" <", "<"),
-        ("< ", "<"),
-        (" >", ">"),
-        (" ;", ";"),
-        (" ,", ","),
-    ]
-    .iter()
-    .fold(of.to_token_stream().to_string(), |text, (from, to)| {
-        text.replace(from, to)
-    });
+    let written = [("& ", "&"), (" <", "<"), ("< ", "<"), (" >", ">"), (" ;", ";"), (" ,", ",")]
+        .iter()
+        .fold(of.to_token_stream().to_string(), |text, (from, to)| text.replace(from, to));
     let advice = match written.as_str() {
         "usize" | "isize" => "a record is the same on every machine: use `u64` or `i64`",
         "u128" | "i128" => "the widest number of a record has 64 bits",
@@ -231,10 +214,7 @@ fn unsupported(of: &Type) -> Error {
              of one (the type itself: an alias can't be seen through)"
         }
     };
-    Error::new_spanned(
-        of,
-        format!("`{written}` can't be a record's field: {advice}"),
-    )
+    Error::new_spanned(of, format!("`{written}` can't be a record's field: {advice}"))
 }
 
 /// Removes `#[event_time]` from the attributes, and says whether it was there.
@@ -248,16 +228,10 @@ fn take_event_time(
         return Ok(false);
     };
     if mark.meta.require_path_only().is_err() {
-        return Err(Error::new_spanned(
-            mark,
-            "`#[event_time]` takes no arguments",
-        ));
+        return Err(Error::new_spanned(mark, "`#[event_time]` takes no arguments"));
     }
     if let Some(second) = marks.next() {
-        return Err(Error::new_spanned(
-            second,
-            "`#[event_time]` stands here twice",
-        ));
+        return Err(Error::new_spanned(second, "`#[event_time]` stands here twice"));
     }
     let is_time = matches!(value_type, Type::Path(path)
         if path.path.segments.last().is_some_and(|last| last.ident == "EventTime"));

@@ -31,10 +31,7 @@ impl RecordInput {
 /// Checks the struct; the error holds every mistake, each at its own place.
 pub(crate) fn parse(arguments: TokenStream, item: TokenStream) -> syn::Result<RecordInput> {
     if !arguments.is_empty() {
-        return Err(Error::new_spanned(
-            arguments,
-            "`#[pelton::record]` takes no arguments",
-        ));
+        return Err(Error::new_spanned(arguments, "`#[pelton::record]` takes no arguments"));
     }
     let (record, fields) = named_struct(syn::parse2(item)?)?;
     let fields = checked_fields(fields)?;
@@ -76,10 +73,9 @@ fn named_struct(item: Item) -> syn::Result<(ItemStruct, Vec<syn::Field>)> {
             fields.span(),
             "a record's fields have names, which are its columns: write `struct Click { user: .. }`",
         )),
-        Fields::Named(_) | Fields::Unit => Err(Error::new_spanned(
-            &record.ident,
-            "a record has at least one field",
-        )),
+        Fields::Named(_) | Fields::Unit => {
+            Err(Error::new_spanned(&record.ident, "a record has at least one field"))
+        }
     }
 }
 
@@ -89,16 +85,10 @@ fn checked_fields(fields: Vec<syn::Field>) -> syn::Result<Vec<RecordField>> {
     for field in fields {
         let place = field.ident.clone();
         let result = RecordField::new(field).and_then(|field| {
-            match checked
-                .iter()
-                .find(|earlier| field.event_time && earlier.event_time)
-            {
+            match checked.iter().find(|earlier| field.event_time && earlier.event_time) {
                 Some(earlier) => Err(Error::new_spanned(
                     place,
-                    format!(
-                        "a record has one event time, and `{}` is it already",
-                        earlier.name()
-                    ),
+                    format!("a record has one event time, and `{}` is it already", earlier.name()),
                 )),
                 None => Ok(field),
             }
@@ -114,16 +104,11 @@ fn checked_fields(fields: Vec<syn::Field>) -> syn::Result<Vec<RecordField>> {
 
 fn missing_derives(attributes: &[Attribute]) -> syn::Result<Vec<Ident>> {
     let mut derived: Vec<Path> = Vec::new();
-    for attribute in attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("derive"))
-    {
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("derive")) {
         derived.extend(attribute.parse_args_with(Punctuated::<Path, Token![,]>::parse_terminated)?);
     }
     let is_derived = |name: &&str| {
-        derived
-            .iter()
-            .any(|path| path.segments.last().is_some_and(|last| last.ident == name))
+        derived.iter().any(|path| path.segments.last().is_some_and(|last| last.ident == name))
     };
     let wanted = ["Debug", "Clone", "PartialEq"];
     let missing = wanted.iter().filter(|name| !is_derived(name));

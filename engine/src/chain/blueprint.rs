@@ -50,11 +50,7 @@ impl Wiring<'_> {
     /// What a sink is opened with that measures nothing.
     #[must_use]
     pub fn silent_seat(&self) -> SinkSeat {
-        SinkSeat {
-            shard: self.shard.0,
-            wake: self.wake(),
-            meter: Meter::silent(),
-        }
+        SinkSeat { shard: self.shard.0, wake: self.wake(), meter: Meter::silent() }
     }
 
     /// How this shard is woken, for threads that work for it.

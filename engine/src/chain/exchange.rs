@@ -43,19 +43,13 @@ pub struct ByKey<K, F> {
 
 impl<K, F: Clone> Clone for ByKey<K, F> {
     fn clone(&self) -> Self {
-        Self {
-            key_fn: self.key_fn.clone(),
-            key: PhantomData,
-        }
+        Self { key_fn: self.key_fn.clone(), key: PhantomData }
     }
 }
 
 impl<K, F> ByKey<K, F> {
     pub(crate) fn new(key_fn: F) -> Self {
-        Self {
-            key_fn,
-            key: PhantomData,
-        }
+        Self { key_fn, key: PhantomData }
     }
 }
 
@@ -90,18 +84,12 @@ impl<R: Record, Rt: Route<R>> Blueprint<R> for ExchangeBlueprint<Rt> {
     type Push = Exchange<Rt>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Exchange<Rt> {
         let producers = wiring.take_producers(self.id);
-        assert_eq!(
-            producers.len(),
-            wiring.wakers.len(),
-            "an exchange has one ring a shard"
-        );
+        assert_eq!(producers.len(), wiring.wakers.len(), "an exchange has one ring a shard");
         let targets = producers.into_iter().zip(wiring.wakers);
         Exchange {
             route: self.route.clone(),
             ranges: Arc::clone(wiring.ranges),
-            targets: targets
-                .map(|(producer, waker)| Target::new(producer, waker))
-                .collect(),
+            targets: targets.map(|(producer, waker)| Target::new(producer, waker)).collect(),
             accepted: 0,
             seen: 0,
         }
@@ -128,12 +116,7 @@ struct Target {
 
 impl Target {
     fn new(producer: Producer, waker: &Waker) -> Self {
-        Self {
-            producer,
-            waker: waker.clone(),
-            waiting_markers: Vec::new(),
-            closed: false,
-        }
+        Self { producer, waker: waker.clone(), waiting_markers: Vec::new(), closed: false }
     }
 
     fn marker(&mut self, marker: Marker) {
@@ -199,10 +182,7 @@ impl<Rt> Exchange<Rt> {
     /// and spread by a hash where several do.
     #[inline(always)]
     fn ordinal(&self, header: &FrameHeader) -> u32 {
-        header
-            .ordinal
-            .wrapping_mul(0x9e37_79b1)
-            .wrapping_add(self.seen)
+        header.ordinal.wrapping_mul(0x9e37_79b1).wrapping_add(self.seen)
     }
 }
 
@@ -239,9 +219,7 @@ impl<Rt: Send> Terminal for Exchange<Rt> {
     }
 
     fn is_drained(&self) -> bool {
-        self.targets
-            .iter()
-            .all(|target| target.waiting_markers.is_empty())
+        self.targets.iter().all(|target| target.waiting_markers.is_empty())
     }
 }
 
@@ -252,11 +230,7 @@ impl<R: Record, Rt: Route<R>> Push<R> for Exchange<Rt> {
             return Flow::Ready;
         }
         let key_hash = self.route.hash(header, view);
-        let header = FrameHeader {
-            key_hash,
-            ordinal: self.ordinal(header),
-            ..*header
-        };
+        let header = FrameHeader { key_hash, ordinal: self.ordinal(header), ..*header };
         let ShardId(owner) = self.ranges.owner(key_hash);
         let target = &mut self.targets[usize::from(owner)];
         let Some(room) = target.claim(frame_bytes(R::payload_bytes_max(view))) else {
@@ -274,11 +248,7 @@ impl<R: Record, Rt: Route<R>> Push<R> for Exchange<Rt> {
         }
         let header = frame.header();
         let key_hash = self.route.hash(&header, frame.view::<R>());
-        let header = FrameHeader {
-            key_hash,
-            ordinal: self.ordinal(&header),
-            ..header
-        };
+        let header = FrameHeader { key_hash, ordinal: self.ordinal(&header), ..header };
         let ShardId(owner) = self.ranges.owner(key_hash);
         let target = &mut self.targets[usize::from(owner)];
         let bytes = frame.bytes();

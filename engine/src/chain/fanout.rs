@@ -99,10 +99,7 @@ impl<R: Record> Fanout<R> {
         Self {
             frames,
             filled_bytes: 0,
-            branches: blueprints
-                .iter()
-                .map(|branch| branch.build_branch(wiring))
-                .collect(),
+            branches: blueprints.iter().map(|branch| branch.build_branch(wiring)).collect(),
             record: std::marker::PhantomData,
         }
     }
@@ -163,10 +160,7 @@ impl<R: Record> Fanout<R> {
 
     /// Passes a marker on; the batch must be empty.
     pub(crate) fn marker(&mut self, marker: Marker) {
-        assert!(
-            self.is_empty(),
-            "a marker leaves after the records before it"
-        );
+        assert!(self.is_empty(), "a marker leaves after the records before it");
         for branch in &mut self.branches {
             branch.terminal().marker(marker);
         }
@@ -195,12 +189,7 @@ pub(crate) struct Fork<R: Record> {
 
 impl<R: Record> Fork<R> {
     pub(crate) fn new(fanout: Fanout<R>) -> Self {
-        Self {
-            fanout,
-            waiting_markers: Vec::new(),
-            accepted: 0,
-            seen: 0,
-        }
+        Self { fanout, waiting_markers: Vec::new(), accepted: 0, seen: 0 }
     }
 
     fn send_markers(&mut self) -> bool {
@@ -247,10 +236,7 @@ impl<R: Record> Push<R> for Fork<R> {
         if !self.send_markers() {
             return Flow::Blocked;
         }
-        let header = FrameHeader {
-            ordinal: header.ordinal.wrapping_add(self.seen),
-            ..*header
-        };
+        let header = FrameHeader { ordinal: header.ordinal.wrapping_add(self.seen), ..*header };
         if !self.fanout.append(&header, view)
             && (self.fanout.drain().is_blocked() || !self.fanout.append(&header, view))
         {
@@ -270,10 +256,7 @@ pub(crate) struct ForkBlueprint<R: Record> {
 impl<R: Record> Blueprint<R> for ForkBlueprint<R> {
     type Push = Fork<R>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Fork<R> {
-        let branches = self
-            .branches
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let branches = self.branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Fork::new(Fanout::build(&branches, wiring))
     }
 }

@@ -33,21 +33,12 @@ impl OutputMeters {
         let (meter, latency) = if timed {
             let (handed, handed_reader) = latency_relay();
             let (visible, visible_reader) = latency_relay();
-            (
-                Meter::new(clock.clone(), handed, visible),
-                Some((handed_reader, visible_reader)),
-            )
+            (Meter::new(clock.clone(), handed, visible), Some((handed_reader, visible_reader)))
         } else {
             (Meter::silent(), None)
         };
-        let shard = ShardMeters {
-            written: Arc::clone(&written),
-            latency,
-        };
-        self.shards
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(shard);
+        let shard = ShardMeters { written: Arc::clone(&written), latency };
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner).push(shard);
         (written, meter)
     }
 
@@ -55,10 +46,7 @@ impl OutputMeters {
     pub(crate) fn records_out(&self) -> u64 {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         // Relaxed: a statistic read by copy.
-        shards
-            .iter()
-            .map(|shard| shard.written.load(Ordering::Relaxed))
-            .sum()
+        shards.iter().map(|shard| shard.written.load(Ordering::Relaxed)).sum()
     }
 
     /// Adds the latencies so far to `handed` and `visible`.
@@ -83,11 +71,7 @@ impl<I: Item, S: SinkFactory<I>> Blueprint<I> for OutputBlueprint<S> {
 
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
         let (written, meter) = self.meters.open(wiring.clock, wiring.timed);
-        let seat = SinkSeat {
-            shard: wiring.shard.0,
-            wake: wiring.wake(),
-            meter,
-        };
+        let seat = SinkSeat { shard: wiring.shard.0, wake: wiring.wake(), meter };
         Output {
             sink: self.factory.open(seat),
             written,

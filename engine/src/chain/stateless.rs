@@ -31,11 +31,7 @@ pub struct FlatMap<R>(PhantomData<fn() -> R>);
 
 impl<Kind, F, N> Operator<Kind, F, N> {
     pub(crate) fn new(function: F, next: N) -> Self {
-        Self {
-            function,
-            next,
-            kind: PhantomData,
-        }
+        Self { function, next, kind: PhantomData }
     }
 }
 
@@ -63,11 +59,7 @@ where
 {
     #[inline(always)]
     fn push(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow {
-        if (self.function)(view) {
-            self.next.push(header, view)
-        } else {
-            Flow::Ready
-        }
+        if (self.function)(view) { self.next.push(header, view) } else { Flow::Ready }
     }
 }
 

@@ -45,11 +45,7 @@ pub struct CsvSettings {
 
 impl Default for CsvSettings {
     fn default() -> Self {
-        Self {
-            header: true,
-            delimiter: b',',
-            extra_columns: ExtraColumns::Refuse,
-        }
+        Self { header: true, delimiter: b',', extra_columns: ExtraColumns::Refuse }
     }
 }
 
@@ -243,16 +239,9 @@ struct Unescaper {
 
 impl Unescaper {
     fn new(delimiter: u8) -> Self {
-        let reader = ReaderBuilder::new()
-            .delimiter(delimiter)
-            .terminator(Terminator::Any(b'\n'))
-            .build();
-        Self {
-            reader,
-            text: Vec::new(),
-            ends: vec![0; 64],
-            starts: Vec::new(),
-        }
+        let reader =
+            ReaderBuilder::new().delimiter(delimiter).terminator(Terminator::Any(b'\n')).build();
+        Self { reader, text: Vec::new(), ends: vec![0; 64], starts: Vec::new() }
     }
 
     /// How many fields `row` has; `starts` then says where in `text` they are.
@@ -280,8 +269,7 @@ impl Unescaper {
         self.starts.clear();
         self.starts.push(0);
         let ends = self.ends[..fields].iter();
-        self.starts
-            .extend(ends.map(|&end| u32::try_from(end).unwrap_or(u32::MAX)));
+        self.starts.extend(ends.map(|&end| u32::try_from(end).unwrap_or(u32::MAX)));
         fields
     }
 

@@ -71,11 +71,7 @@ impl<R: Record> JsonDecoder<R> {
             });
         }
         self.slots.fill(Slot::Missing);
-        let members = Members {
-            row,
-            schema: &R::SCHEMA,
-            slots: &mut self.slots,
-        };
+        let members = Members { row, schema: &R::SCHEMA, slots: &mut self.slots };
         let mut deserializer = Deserializer::from_str(row);
         deserializer
             .deserialize_map(members)
@@ -111,9 +107,7 @@ impl<R: Record> Default for JsonDecoder<R> {
 }
 
 fn invalid(error: &serde_json::Error) -> RejectReason {
-    RejectReason::InvalidJson {
-        column: error.column(),
-    }
+    RejectReason::InvalidJson { column: error.column() }
 }
 
 impl<R: Record> RowDecoder<R> for JsonDecoder<R> {
@@ -131,16 +125,11 @@ impl<R: Record> RowDecoder<R> for JsonDecoder<R> {
     }
 
     fn decode<'a>(&'a mut self, row: &'a [u8]) -> Result<R::View<'a>, RejectReason> {
-        let row = std::str::from_utf8(trim_line(row)).map_err(|error| RejectReason::NotUtf8 {
-            offset: error.valid_up_to(),
-        })?;
+        let row = std::str::from_utf8(trim_line(row))
+            .map_err(|error| RejectReason::NotUtf8 { offset: error.valid_up_to() })?;
         self.read_members(row)?;
         self.unescape(row)?;
-        Ok(R::decode(&JsonRow {
-            row: row.as_bytes(),
-            slots: &self.slots,
-            scratch: &self.scratch,
-        })?)
+        Ok(R::decode(&JsonRow { row: row.as_bytes(), slots: &self.slots, scratch: &self.scratch })?)
     }
 }
 
@@ -181,10 +170,9 @@ impl<'a> Members<'a, '_> {
         match text.as_bytes() {
             [b'n', ..] => Slot::Null,
             [b'{' | b'[', ..] => Slot::Nested,
-            [b'"', inner @ .., b'"'] if memchr(b'\\', inner).is_none() => Slot::Plain {
-                start: start + 1,
-                end: end - 1,
-            },
+            [b'"', inner @ .., b'"'] if memchr(b'\\', inner).is_none() => {
+                Slot::Plain { start: start + 1, end: end - 1 }
+            }
             [b'"', ..] => Slot::Escaped { start, end },
             _ => Slot::Plain { start, end },
         }
@@ -201,10 +189,7 @@ impl<'a> Visitor<'a> for Members<'a, '_> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
         let mut expected = 0;
         loop {
-            let key = FieldOf {
-                schema: self.schema,
-                expected,
-            };
+            let key = FieldOf { schema: self.schema, expected };
             match map.next_key_seed(key)? {
                 None => return Ok(()),
                 Some(Some(index)) => {

@@ -38,11 +38,7 @@ pub(super) struct Quoting {
 impl Quoting {
     /// At the start of a row.
     pub(super) fn new(delimiter: u8) -> Self {
-        Self {
-            state: State::FieldStart,
-            text_behind_quote: false,
-            delimiter,
-        }
+        Self { state: State::FieldStart, text_behind_quote: false, delimiter }
     }
 
     pub(super) fn is_quoted(&self) -> bool {
@@ -91,11 +87,7 @@ impl Quoting {
             State::FieldStart => State::Plain,
             State::Closed | State::ClosedReturn => {
                 self.text_behind_quote = true;
-                if is_delimiter {
-                    State::FieldStart
-                } else {
-                    State::Plain
-                }
+                if is_delimiter { State::FieldStart } else { State::Plain }
             }
             State::Plain | State::Quoted => {
                 unreachable!("advance searches on in these states")

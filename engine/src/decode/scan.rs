@@ -28,10 +28,7 @@ pub(super) struct Needles {
 
 impl Needles {
     pub(super) fn new(delimiter: u8) -> Self {
-        Self {
-            delimiter,
-            delimiters: ONES * u64::from(delimiter),
-        }
+        Self { delimiter, delimiters: ONES * u64::from(delimiter) }
     }
 
     /// The top bit of each byte of `word` that is a delimiter, a newline or a quote.
@@ -89,10 +86,7 @@ impl Needles {
         }
         let has_return = offset > 0 && window[offset - 1] == b'\r';
         note(starts, *fields, offset + 1 - usize::from(has_return));
-        Some(Scan::Row {
-            newline: offset,
-            fields: *fields,
-        })
+        Some(Scan::Row { newline: offset, fields: *fields })
     }
 }
 
@@ -140,10 +134,7 @@ mod tests {
                 let expected = match needle {
                     b',' => Scan::Open,
                     b'"' => Scan::Quote,
-                    _ => Scan::Row {
-                        newline: 11,
-                        fields: 1,
-                    },
+                    _ => Scan::Row { newline: 11, fields: 1 },
                 };
                 assert_eq!(scan, expected);
             }

@@ -80,10 +80,7 @@ impl Decompressed {
         let compression = Compression::of_bytes(&head);
         let counted = BufReader::with_capacity(
             READ_BYTES,
-            Counting {
-                inner: Cursor::new(head).chain(raw),
-                read_bytes: 0,
-            },
+            Counting { inner: Cursor::new(head).chain(raw), read_bytes: 0 },
         );
         Ok(match compression {
             None => Self::Plain(counted),

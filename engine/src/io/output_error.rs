@@ -52,10 +52,7 @@ impl OutputError {
         | Self::Write { path, problem }
         | Self::Flush { path, problem }
         | Self::PreviousIo { path, problem }) = self;
-        Self::PreviousIo {
-            path: path.clone(),
-            problem: problem.clone(),
-        }
+        Self::PreviousIo { path: path.clone(), problem: problem.clone() }
     }
 }
 
@@ -71,21 +68,16 @@ impl Problem {
     /// Why `path` could not be created.
     pub(super) fn of_create(path: &Path, error: &io::Error) -> Self {
         let text = match error.kind() {
-            io::ErrorKind::NotFound => format!(
-                "there is no directory {}; create it first",
-                parent_of(path).display()
-            ),
-            io::ErrorKind::NotADirectory => format!(
-                "{} is not a directory; name a file in one",
-                parent_of(path).display()
-            ),
+            io::ErrorKind::NotFound => {
+                format!("there is no directory {}; create it first", parent_of(path).display())
+            }
+            io::ErrorKind::NotADirectory => {
+                format!("{} is not a directory; name a file in one", parent_of(path).display())
+            }
             io::ErrorKind::IsADirectory => "it is a directory; name a file in it".to_owned(),
             _ => return Self::of_write(error),
         };
-        Self {
-            kind: error.kind(),
-            text,
-        }
+        Self { kind: error.kind(), text }
     }
 
     /// Why bytes were refused.
@@ -105,10 +97,7 @@ impl Problem {
             }
             _ => format!("{error}; check the device, or name another place"),
         };
-        Self {
-            kind: error.kind(),
-            text,
-        }
+        Self { kind: error.kind(), text }
     }
 
     /// The writer has ended before the port did.

@@ -181,9 +181,6 @@ impl WriterPort {
     fn lose_buffer(&mut self) {
         self.in_flight_count -= 1;
         self.made_count -= 1;
-        self.latch.fail(|path| OutputError::Write {
-            path,
-            problem: Problem::writer_ended(),
-        });
+        self.latch.fail(|path| OutputError::Write { path, problem: Problem::writer_ended() });
     }
 }

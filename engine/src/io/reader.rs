@@ -63,10 +63,7 @@ impl Block {
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         let filled_bytes = bytes.len();
-        Self {
-            bytes,
-            filled_bytes,
-        }
+        Self { bytes, filled_bytes }
     }
 }
 
@@ -100,14 +97,8 @@ pub struct BlockReader {
 }
 
 enum Worker {
-    Inline {
-        filler: Box<Filler>,
-        empty: Vec<Vec<u8>>,
-    },
-    Thread {
-        full: Receiver<Word>,
-        empty: Sender<Vec<u8>>,
-    },
+    Inline { filler: Box<Filler>, empty: Vec<Vec<u8>> },
+    Thread { full: Receiver<Word>, empty: Sender<Vec<u8>> },
 }
 
 /// What the thread says.
@@ -128,10 +119,7 @@ impl BlockReader {
             let name = "standard input".to_owned();
             return Self::from_read(name, Box::new(io::stdin()), mode, BLOCK_BYTES);
         }
-        let cause = |cause| ReadError::Open {
-            name: name.clone(),
-            cause: Arc::new(cause),
-        };
+        let cause = |cause| ReadError::Open { name: name.clone(), cause: Arc::new(cause) };
         let file = File::open(path).map_err(cause)?;
         let kind = file.metadata().map_err(cause)?.file_type();
         if kind.is_dir() {
@@ -158,10 +146,7 @@ impl BlockReader {
     fn start(name: String, mut filler: Filler, mode: ReaderMode) -> Result<Self, ReadError> {
         let block_bytes = filler.block_bytes;
         let worker = match mode {
-            ReaderMode::Inline => Worker::Inline {
-                filler: Box::new(filler),
-                empty: Vec::new(),
-            },
+            ReaderMode::Inline => Worker::Inline { filler: Box::new(filler), empty: Vec::new() },
             ReaderMode::Thread { wake } => {
                 let (full_sender, full) = bounded(BLOCK_COUNT + 1);
                 let (empty, empty_receiver) = bounded(BLOCK_COUNT);
@@ -180,12 +165,7 @@ impl BlockReader {
                 Worker::Thread { full, empty }
             }
         };
-        Ok(Self {
-            name,
-            block_bytes,
-            worker,
-            last_word: None,
-        })
+        Ok(Self { name, block_bytes, worker, last_word: None })
     }
 
     /// What errors call the input.
@@ -210,10 +190,7 @@ impl BlockReader {
                 Ok(word) => word,
                 Err(TryRecvError::Empty) => return BlockPoll::Pending,
                 Err(TryRecvError::Disconnected) => {
-                    panic!(
-                        "invariant 2: the reader of {} is gone without a word",
-                        self.name
-                    )
+                    panic!("invariant 2: the reader of {} is gone without a word", self.name)
                 }
             },
         };
@@ -259,14 +236,7 @@ struct Filler {
 impl Filler {
     fn new(name: String, raw: Raw, block_bytes: usize) -> Self {
         assert!(block_bytes > 0, "a block holds at least one byte");
-        Self {
-            name,
-            raw: Some(raw),
-            input: None,
-            block_bytes,
-            fills_up: false,
-            failed: None,
-        }
+        Self { name, raw: Some(raw), input: None, block_bytes, fills_up: false, failed: None }
     }
 
     fn run(&mut self, empty: &Receiver<Vec<u8>>, full: &Sender<Word>, wake: &Wake) {
@@ -300,19 +270,14 @@ impl Filler {
         bytes.resize(self.block_bytes, 0);
         match self.read_block(&mut bytes) {
             Ok(0) => self.last_word(),
-            Ok(filled_bytes) => Word::Block(Block {
-                bytes,
-                filled_bytes,
-            }),
+            Ok(filled_bytes) => Word::Block(Block { bytes, filled_bytes }),
             Err(cause) => Word::Failed(self.failure(cause)),
         }
     }
 
     fn read_block(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let input = self
-            .input
-            .as_mut()
-            .expect("fill opened the input, and asks no more after a failure");
+        let input =
+            self.input.as_mut().expect("fill opened the input, and asks no more after a failure");
         let mut filled_bytes = 0;
         while filled_bytes < bytes.len() {
             match input.read(&mut bytes[filled_bytes..]) {
@@ -361,17 +326,10 @@ impl Filler {
         let cause = Arc::new(cause);
         let offset = self.input.as_ref().map_or(0, Decompressed::offset);
         match self.input.as_ref().and_then(Decompressed::compression) {
-            Some(compression) if cause.raw_os_error().is_none() => ReadError::Corrupt {
-                name,
-                compression,
-                offset,
-                cause,
-            },
-            _ => ReadError::Read {
-                name,
-                offset,
-                cause,
-            },
+            Some(compression) if cause.raw_os_error().is_none() => {
+                ReadError::Corrupt { name, compression, offset, cause }
+            }
+            _ => ReadError::Read { name, offset, cause },
         }
     }
 }

@@ -105,25 +105,14 @@ impl FileWriter {
                 (Link::Thread(sender), Some(thread))
             }
         };
-        Ok(Self {
-            link,
-            latch,
-            clock: clock.clone(),
-            thread,
-            port_count: 0,
-        })
+        Ok(Self { link, latch, clock: clock.clone(), thread, port_count: 0 })
     }
 
     /// A port for one shard; `wake` is called from the writer's thread after each buffer.
     pub fn port(&mut self, wake: Wake) -> WriterPort {
         assert!(self.port_count < WRITER_PORTS_MAX, "invariant 2");
         self.port_count += 1;
-        WriterPort::new(
-            self.link.clone(),
-            Arc::clone(&self.latch),
-            self.clock.clone(),
-            wake,
-        )
+        WriterPort::new(self.link.clone(), Arc::clone(&self.latch), self.clock.clone(), wake)
     }
 
     /// Waits for all that was submitted, flushes a regular file to the device, and returns how
@@ -167,10 +156,7 @@ impl Drop for FileWriter {
 fn run(mut output: Output, orders: &Receiver<Order>, latch: &Latch, clock: &Clock) -> u64 {
     while let Ok(Order::Write(buffer, port)) = orders.recv() {
         output.write(&buffer.bytes, latch);
-        port.give_back(Written {
-            buffer,
-            written_ns: clock.now_ns(),
-        });
+        port.give_back(Written { buffer, written_ns: clock.now_ns() });
     }
     output.finish(latch)
 }
@@ -195,10 +181,7 @@ impl Output {
         } else {
             Target::File(File::create(path)?)
         };
-        Ok(Self {
-            target,
-            written_bytes: 0,
-        })
+        Ok(Self { target, written_bytes: 0 })
     }
 
     /// Writes all of `bytes`, unless something failed before; a failure is latched.
@@ -212,10 +195,9 @@ impl Output {
         };
         match result {
             Ok(()) => self.written_bytes += bytes.len() as u64,
-            Err(error) => latch.fail(|path| OutputError::Write {
-                path,
-                problem: Problem::of_write(&error),
-            }),
+            Err(error) => {
+                latch.fail(|path| OutputError::Write { path, problem: Problem::of_write(&error) })
+            }
         }
     }
 
@@ -224,10 +206,7 @@ impl Output {
             && !latch.has_failed()
             && let Err(error) = flush_to_device(file)
         {
-            latch.fail(|path| OutputError::Flush {
-                path,
-                problem: Problem::of_write(&error),
-            });
+            latch.fail(|path| OutputError::Flush { path, problem: Problem::of_write(&error) });
         }
         self.written_bytes
     }
@@ -235,11 +214,7 @@ impl Output {
 
 /// Pipes and devices have nothing to flush.
 fn flush_to_device(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() {
-        file.sync_all()
-    } else {
-        Ok(())
-    }
+    if file.metadata()?.is_file() { file.sync_all() } else { Ok(()) }
 }
 
 /// The first failure of a file (invariant 3).

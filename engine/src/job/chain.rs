@@ -43,24 +43,14 @@ pub struct Root<R: Record> {
 
 impl<R: Record> Clone for Root<R> {
     fn clone(&self) -> Self {
-        let Self {
-            graph,
-            branches,
-            level,
-        } = self;
-        Self {
-            graph: graph.clone(),
-            branches: Arc::clone(branches),
-            level: *level,
-        }
+        let Self { graph, branches, level } = self;
+        Self { graph: graph.clone(), branches: Arc::clone(branches), level: *level }
     }
 }
 
 impl<R: Record> std::fmt::Debug for Root<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Root")
-            .field("level", &self.level)
-            .finish_non_exhaustive()
+        f.debug_struct("Root").field("level", &self.level).finish_non_exhaustive()
     }
 }
 
@@ -68,10 +58,7 @@ impl<R: Record> Chain for Root<R> {
     type Out = R;
 
     fn attach<B: Blueprint<R>>(self, terminal: B) {
-        let mut branches = self
-            .branches
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut branches = self.branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         branches.push(Box::new(terminal));
     }
 
@@ -118,15 +105,7 @@ where
     type Out = <O::Operator as KeyedOperator>::Out;
 
     fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
-        let Self {
-            graph,
-            exchange,
-            level,
-            id,
-            operator,
-            key_fn,
-            ..
-        } = self;
+        let Self { graph, exchange, level, id, operator, key_fn, .. } = self;
         graph.add_stage(level, move |stage| {
             let consumers = stage.take_consumers(exchange);
             let inputs = Inputs::new([consumers], stage.wiring.wakers);
@@ -169,13 +148,7 @@ impl<L: Record, R: Record> Chain for Merged<L, R> {
     type Out = Joined<L, R>;
 
     fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
-        let Self {
-            graph,
-            exchanges,
-            level,
-            id,
-            ..
-        } = self;
+        let Self { graph, exchanges, level, id, .. } = self;
         graph.add_stage(level, move |stage| {
             let consumers = exchanges.map(|exchange| stage.take_consumers(exchange));
             let inputs = Inputs::new(consumers, stage.wiring.wakers);
@@ -210,11 +183,7 @@ pub struct Then<C, Kind, F> {
 
 impl<C, Kind, F> Then<C, Kind, F> {
     pub(super) fn new(chain: C, function: F) -> Self {
-        Self {
-            chain,
-            function,
-            kind: PhantomData,
-        }
+        Self { chain, function, kind: PhantomData }
     }
 }
 

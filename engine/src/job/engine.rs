@@ -32,9 +32,7 @@ pub struct OpenContext {
 
 impl std::fmt::Debug for OpenContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenContext")
-            .field("inline", &self.inline)
-            .finish_non_exhaustive()
+        f.debug_struct("OpenContext").field("inline", &self.inline).finish_non_exhaustive()
     }
 }
 
@@ -107,33 +105,21 @@ impl Engine {
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let driver = driver::pick(settings.driver, settings.shard_count, cores.len());
         let simulated = matches!(driver, Driver::Simulator { .. });
-        let clock = if simulated {
-            Clock::simulated()
-        } else {
-            Clock::machine()
-        };
+        let clock = if simulated { Clock::simulated() } else { Clock::machine() };
         let (parkers, wakers): (Vec<Parker>, Vec<Waker>) =
             (0..settings.shard_count).map(|_| parking()).unzip();
 
-        let context = OpenContext {
-            wakers: wakers.clone(),
-            inline: simulated,
-        };
+        let context = OpenContext { wakers: wakers.clone(), inline: simulated };
         let mut split_count = 0;
         for source in &mut plan.sources {
             split_count += source(&context)?;
         }
-        let mode = if simulated {
-            WriterMode::Inline
-        } else {
-            WriterMode::Thread
-        };
+        let mode = if simulated { WriterMode::Inline } else { WriterMode::Thread };
         for begin in &plan.beginners {
             begin(&clock, mode)?;
         }
-        let counters: Vec<Arc<ShardCounters>> = (0..settings.shard_count)
-            .map(|_| Arc::new(ShardCounters::new()))
-            .collect();
+        let counters: Vec<Arc<ShardCounters>> =
+            (0..settings.shard_count).map(|_| Arc::new(ShardCounters::new())).collect();
         let barrier = Arc::new(AtomicU64::new(0));
         let build = ShardBuild {
             settings: &settings,
@@ -208,9 +194,7 @@ fn check_names(names: &[String]) -> Result<(), JobError> {
     sorted.sort_unstable();
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Ok(()),
-        Some(pair) => Err(JobError::DuplicateName {
-            name: pair[0].clone(),
-        }),
+        Some(pair) => Err(JobError::DuplicateName { name: pair[0].clone() }),
     }
 }
 
@@ -232,8 +216,7 @@ impl ShardBuild<'_> {
         let ranges = Arc::new(RangeTable::even(self.settings.shard_count));
         let (mut producers, mut consumers) = self.rings(plan.exchange_count);
         // Last stages first; the sort is stable, so a plan is served in one order always.
-        plan.stages
-            .sort_by_key(|(level, _)| std::cmp::Reverse(*level));
+        plan.stages.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
         let names = plan.operator_names.clone();
         (0..self.settings.shard_count)
             .map(|shard| {
@@ -252,11 +235,7 @@ impl ShardBuild<'_> {
                     payload_bytes_max: self.payload_bytes_max(),
                     rate: self.rate_of_shard(index),
                 };
-                let stages = plan
-                    .stages
-                    .iter_mut()
-                    .map(|(_, build)| build(&mut wiring))
-                    .collect();
+                let stages = plan.stages.iter_mut().map(|(_, build)| build(&mut wiring)).collect();
                 Shard::new(ShardParts {
                     stages,
                     store: Store::new(),
@@ -275,18 +254,13 @@ impl ShardBuild<'_> {
     }
 
     fn ring_settings(&self) -> RingSettings {
-        RingSettings {
-            capacity_bytes: self.settings.ring_bytes,
-            marker_bytes: FRAME_HEADER_BYTES,
-        }
+        RingSettings { capacity_bytes: self.settings.ring_bytes, marker_bytes: FRAME_HEADER_BYTES }
     }
 
     /// A shard's share of the rate is its share of the splits.
     fn rate_of_shard(&self, shard: usize) -> Option<f64> {
         let shard_count = usize::from(self.settings.shard_count);
-        let own = (0..self.split_count)
-            .filter(|split| split % shard_count == shard)
-            .count();
+        let own = (0..self.split_count).filter(|split| split % shard_count == shard).count();
         #[expect(clippy::cast_precision_loss, reason = "a few splits")]
         let share = own as f64 / self.split_count.max(1) as f64;
         self.settings.rate.map(|rate| rate * share)

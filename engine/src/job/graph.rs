@@ -88,9 +88,7 @@ pub struct Graph(pub(super) Rc<RefCell<Plan>>);
 impl std::fmt::Debug for Graph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plan = self.0.borrow();
-        f.debug_struct("Graph")
-            .field("operators", &plan.operator_names)
-            .finish_non_exhaustive()
+        f.debug_struct("Graph").field("operators", &plan.operator_names).finish_non_exhaustive()
     }
 }
 
@@ -116,10 +114,7 @@ impl Graph {
         for suffix in suffixes {
             plan.operator_names.push(format!("{name}.{suffix}"));
         }
-        let names = OperatorNames {
-            first,
-            end: plan.operator_names.len(),
-        };
+        let names = OperatorNames { first, end: plan.operator_names.len() };
         (OperatorId(id), names)
     }
 
@@ -127,9 +122,7 @@ impl Graph {
     pub(crate) fn name_operator(&self, names: OperatorNames, name: &str) {
         let mut plan = self.0.borrow_mut();
         for index in names.first..names.end {
-            let suffix = plan.operator_names[index]
-                .split_once('.')
-                .map(|(_, suffix)| suffix);
+            let suffix = plan.operator_names[index].split_once('.').map(|(_, suffix)| suffix);
             let full = suffix.map_or_else(|| name.to_owned(), |suffix| format!("{name}.{suffix}"));
             plan.operator_names[index] = full;
         }

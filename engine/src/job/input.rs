@@ -42,10 +42,7 @@ impl Files {
     /// The files that `inputs` name.
     pub fn new(inputs: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let inputs = inputs.into_iter().map(Into::into).collect();
-        Self {
-            inputs,
-            settings: FileSettings::default(),
-        }
+        Self { inputs, settings: FileSettings::default() }
     }
 
     /// Reads them with these settings.
@@ -71,9 +68,7 @@ impl<R: Record> Source<R> for Files {
             let mode = if context.inline() {
                 ReaderMode::Inline
             } else {
-                ReaderMode::Thread {
-                    wake: context.wake(index),
-                }
+                ReaderMode::Thread { wake: context.wake(index) }
             };
             FileSplit::open(path, self.settings, mode)
         };
@@ -153,9 +148,7 @@ impl<R: Record> Default for SourceOptions<R> {
 
 impl<R: Record> std::fmt::Debug for SourceOptions<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SourceOptions")
-            .field("lateness", &self.lateness)
-            .finish_non_exhaustive()
+        f.debug_struct("SourceOptions").field("lateness", &self.lateness).finish_non_exhaustive()
     }
 }
 
@@ -186,8 +179,7 @@ impl<R: Record> SourceOptions<R> {
     pub fn rejects<S: SinkFactory<Rejected>>(mut self, sink: S) -> Self {
         let sink = Arc::new(sink);
         self.rejects = Some(open_side(&sink));
-        self.registered
-            .push(Box::new(move |graph| graph.add_sink::<Rejected, S>(&sink)));
+        self.registered.push(Box::new(move |graph| graph.add_sink::<Rejected, S>(&sink)));
         self
     }
 
@@ -196,8 +188,7 @@ impl<R: Record> SourceOptions<R> {
     pub fn late<S: SinkFactory<R>>(mut self, sink: S) -> Self {
         let sink = Arc::new(sink);
         self.late = Some(open_side(&sink));
-        self.registered
-            .push(Box::new(move |graph| graph.add_sink::<R, S>(&sink)));
+        self.registered.push(Box::new(move |graph| graph.add_sink::<R, S>(&sink)));
         self
     }
 }
@@ -236,27 +227,13 @@ where
             rate: stage.rate,
             payload_bytes_max: stage.payload_bytes_max,
         };
-        let branches = stage_branches
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let branches = stage_branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let fanout = Fanout::build(&branches, &mut stage.wiring);
         let outputs = SideOutputs {
-            rejects: options
-                .rejects
-                .as_ref()
-                .map(|open| open(stage.wiring.silent_seat())),
-            late: options
-                .late
-                .as_ref()
-                .map(|open| open(stage.wiring.silent_seat())),
+            rejects: options.rejects.as_ref().map(|open| open(stage.wiring.silent_seat())),
+            late: options.late.as_ref().map(|open| open(stage.wiring.silent_seat())),
         };
-        Box::new(SourceStage::new(
-            "source", splits, settings, fanout, outputs,
-        ))
+        Box::new(SourceStage::new("source", splits, settings, fanout, outputs))
     });
-    Stream::new(Root {
-        graph: graph.clone(),
-        branches,
-        level: Level(0),
-    })
+    Stream::new(Root { graph: graph.clone(), branches, level: Level(0) })
 }

@@ -106,12 +106,7 @@ where
     F: KeyFn<R, K>,
 {
     pub(super) fn new(chain: C, key_fn: F) -> Self {
-        Self {
-            chain,
-            key_fn,
-            order: ArrivalOrder,
-            record: PhantomData,
-        }
+        Self { chain, key_fn, order: ArrivalOrder, record: PhantomData }
     }
 
     /// Lets each key's records wait for the watermark, and applies them by event time; those of
@@ -129,18 +124,8 @@ where
     where
         G: for<'a> Fn(R::View<'a>) -> u64 + Clone + Send + Sync + 'static,
     {
-        let Self {
-            chain,
-            key_fn,
-            record,
-            ..
-        } = self;
-        Keyed {
-            chain,
-            key_fn,
-            order: TimeOrder { rank, waits },
-            record,
-        }
+        let Self { chain, key_fn, record, .. } = self;
+        Keyed { chain, key_fn, order: TimeOrder { rank, waits }, record }
     }
 }
 
@@ -158,36 +143,15 @@ where
         Op: KeyedOperator<Key = K, In = R>,
         M: Fn(OperatorId, bool) -> Op + Clone + Send + Sync + 'static,
     {
-        let Self {
-            chain,
-            key_fn,
-            order,
-            ..
-        } = self;
+        let Self { chain, key_fn, order, .. } = self;
         let graph = chain.graph().clone();
         let exchange = graph.add_exchange();
         let level = next_level(chain.level());
         let all_suffixes = suffixes.iter().chain(O::SUFFIXES);
         let (id, name) = graph.add_operator(kind, all_suffixes.copied());
-        chain.attach(ExchangeBlueprint {
-            id: exchange,
-            route: ByKey::new(key_fn.clone()),
-        });
-        let operator = Ordered {
-            make,
-            order,
-            at_end: false,
-            suffixes,
-        };
-        Operated {
-            graph,
-            exchange,
-            level,
-            id,
-            name,
-            operator,
-            key_fn,
-        }
+        chain.attach(ExchangeBlueprint { id: exchange, route: ByKey::new(key_fn.clone()) });
+        let operator = Ordered { make, order, at_end: false, suffixes };
+        Operated { graph, exchange, level, id, name, operator, key_fn }
     }
 
     /// Counts the records of each key.
@@ -215,13 +179,8 @@ where
         G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
     {
         Changelog::new(self.operate("aggregate", &[], move |id, at_end| {
-            let emit = if at_end {
-                Emit::AtEnd
-            } else {
-                Emit::EveryChange {
-                    update_before: false,
-                }
-            };
+            let emit =
+                if at_end { Emit::AtEnd } else { Emit::EveryChange { update_before: false } };
             Aggregate::<K, R, V, G>::new(id, emit, read.clone())
         }))
     }

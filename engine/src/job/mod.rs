@@ -59,9 +59,7 @@ impl Job {
         let (input, split) = push_source("push", capacity);
         let closer = std::sync::Mutex::new(Some(input.clone()));
         self.graph.add_push_closer(move || {
-            let mut input = closer
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut input = closer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if let Some(input) = input.take() {
                 input.close();
             }

@@ -35,9 +35,7 @@ pub struct RunningJob {
 
 impl std::fmt::Debug for RunningJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RunningJob")
-            .field("driver", &self.parts.driver)
-            .finish_non_exhaustive()
+        f.debug_struct("RunningJob").field("driver", &self.parts.driver).finish_non_exhaustive()
     }
 }
 
@@ -89,26 +87,12 @@ impl RunningJob {
     /// Copies the counters.
     #[must_use]
     pub fn snapshot(&self) -> JobSnapshot {
-        let shards: Vec<ShardCount> = self
-            .parts
-            .counters
-            .iter()
-            .map(|counters| counters.read())
-            .collect();
+        let shards: Vec<ShardCount> =
+            self.parts.counters.iter().map(|counters| counters.read()).collect();
         let total = ShardCount::total(shards.iter().copied());
-        let records_out = self
-            .parts
-            .outputs
-            .iter()
-            .map(|output| output.records_out())
-            .sum();
+        let records_out = self.parts.outputs.iter().map(|output| output.records_out()).sum();
         let elapsed_ns = self.elapsed_ns();
-        JobSnapshot {
-            shards,
-            total,
-            records_out,
-            elapsed_ns,
-        }
+        JobSnapshot { shards, total, records_out, elapsed_ns }
     }
 
     /// The latencies so far, from the intended arrival: handed to the sinks, and visible to
@@ -152,11 +136,7 @@ impl RunningJob {
     /// Whether every shard has ended.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.parts
-            .shards
-            .threads
-            .iter()
-            .all(std::thread::JoinHandle::is_finished)
+        self.parts.shards.threads.iter().all(std::thread::JoinHandle::is_finished)
     }
 
     /// Sends a barrier through the job: every stage aligns on it, in order with the records.
@@ -222,13 +202,9 @@ fn worse(first: Option<JobError>, second: Option<JobError>) -> Option<JobError> 
     use crate::chain::TerminalError::RingClosed;
     use crate::shard::StageError::Terminal;
     match (first, second) {
-        (
-            Some(JobError::Stage {
-                source: Terminal(RingClosed { .. }),
-                ..
-            }),
-            Some(second),
-        ) => Some(second),
+        (Some(JobError::Stage { source: Terminal(RingClosed { .. }), .. }), Some(second)) => {
+            Some(second)
+        }
         (None, second) => second,
         (first, _) => first,
     }

@@ -71,7 +71,5 @@ impl Default for Settings {
 #[must_use]
 pub fn core_count() -> u16 {
     let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len());
-    u16::try_from(cores)
-        .unwrap_or(limits::SHARD_COUNT_MAX)
-        .clamp(1, limits::SHARD_COUNT_MAX)
+    u16::try_from(cores).unwrap_or(limits::SHARD_COUNT_MAX).clamp(1, limits::SHARD_COUNT_MAX)
 }

@@ -46,10 +46,7 @@ impl<R: Record> Clone for Stream<R, Root<R>> {
 
 impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
     pub(super) fn new(chain: C) -> Self {
-        Self {
-            chain,
-            item: PhantomData,
-        }
+        Self { chain, item: PhantomData }
     }
 
     /// Keeps the items for which `keep` answers true.
@@ -126,22 +123,9 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         let exchanges = [graph.add_exchange(), graph.add_exchange()];
         let level = next_level(self.chain.level().max(other.chain.level()));
         let (id, name) = graph.add_operator("merge", std::iter::empty());
-        self.chain.attach(ExchangeBlueprint {
-            id: exchanges[0],
-            route: ByPosition,
-        });
-        other.chain.attach(ExchangeBlueprint {
-            id: exchanges[1],
-            route: ByPosition,
-        });
-        Stream::new(Merged {
-            graph,
-            exchanges,
-            level,
-            id,
-            name,
-            sides: PhantomData,
-        })
+        self.chain.attach(ExchangeBlueprint { id: exchanges[0], route: ByPosition });
+        other.chain.attach(ExchangeBlueprint { id: exchanges[1], route: ByPosition });
+        Stream::new(Merged { graph, exchanges, level, id, name, sides: PhantomData })
     }
 
     /// A stream that can be used several times: its records are kept in a batch that every
@@ -150,14 +134,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         let branches = branches();
         let graph = self.chain.graph().clone();
         let level = self.chain.level();
-        self.chain.attach(ForkBlueprint {
-            branches: Arc::clone(&branches),
-        });
-        Stream::new(Root {
-            graph,
-            branches,
-            level,
-        })
+        self.chain.attach(ForkBlueprint { branches: Arc::clone(&branches) });
+        Stream::new(Root { graph, branches, level })
     }
 
     /// Collects the records in memory; the answer is a handle to them.
@@ -170,10 +148,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
 
 impl<K: Key, V: Copy + Send + 'static, C: Chain<Out = Change<K, V>>> Changelog<K, V, C> {
     pub(super) fn new(chain: C) -> Self {
-        Self {
-            chain,
-            row: PhantomData,
-        }
+        Self { chain, row: PhantomData }
     }
 
     /// Names the operator that keeps the table.

@@ -59,9 +59,7 @@ impl Latency {
 
     /// Adds all that `other` has recorded.
     pub fn merge(&mut self, other: &Self) {
-        self.0
-            .add(&other.0)
-            .expect("all latencies have the same bounds");
+        self.0.add(&other.0).expect("all latencies have the same bounds");
     }
 
     /// Forgets everything, and keeps the memory.
@@ -121,15 +119,10 @@ impl Latency {
         let shares = (0..)
             .map(|index| 10_f64.powf(-f64::from(index) / f64::from(POINTS_A_NINE)))
             .take_while(|&share| share > share_min);
-        let point = |share: f64| QuantilePoint {
-            quantile: 1.0 - share,
-            value_ns: self.at(1.0 - share),
-        };
+        let point =
+            |share: f64| QuantilePoint { quantile: 1.0 - share, value_ns: self.at(1.0 - share) };
         let mut points: Vec<_> = shares.map(point).collect();
-        points.push(QuantilePoint {
-            quantile: 1.0 - share_min,
-            value_ns: self.max_ns(),
-        });
+        points.push(QuantilePoint { quantile: 1.0 - share_min, value_ns: self.max_ns() });
         points
     }
 }
@@ -189,18 +182,9 @@ mod tests {
 
     #[test]
     fn a_summary_is_read_back_from_a_report() {
-        let summary = LatencySummary {
-            p50: 1,
-            p99: 2,
-            p999: 3,
-            p9999: 4,
-            max: 5,
-        };
+        let summary = LatencySummary { p50: 1, p99: 2, p999: 3, p9999: 4, max: 5 };
         let text = serde_json::to_string(&summary).unwrap();
         assert_eq!(text, r#"{"p50":1,"p99":2,"p999":3,"p9999":4,"max":5}"#);
-        assert_eq!(
-            serde_json::from_str::<LatencySummary>(&text).unwrap(),
-            summary
-        );
+        assert_eq!(serde_json::from_str::<LatencySummary>(&text).unwrap(), summary);
     }
 }

@@ -47,14 +47,8 @@ struct Desk {
 #[must_use]
 pub fn latency_relay() -> (LatencyRecorder, LatencyReader) {
     let cell = Arc::new(Cell::default());
-    let recorder = LatencyRecorder {
-        local: Box::default(),
-        cell: Arc::clone(&cell),
-    };
-    let mut reader = LatencyReader {
-        total: Latency::new(),
-        cell,
-    };
+    let recorder = LatencyRecorder { local: Box::default(), cell: Arc::clone(&cell) };
+    let mut reader = LatencyReader { total: Latency::new(), cell };
     reader.lend(Box::default());
     (recorder, reader)
 }

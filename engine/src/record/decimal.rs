@@ -32,10 +32,7 @@ impl Decimal {
     /// As a float, for thresholds and output; exact up to 2^53 units.
     #[must_use]
     pub fn as_f64(self) -> f64 {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the nearest float is what is asked for"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "the nearest float is what is asked for")]
         let units = self.0 as f64;
         units / 1e6
     }
@@ -73,10 +70,7 @@ impl Decimal {
             [b'+', rest @ ..] => (false, rest),
             rest => (false, rest),
         };
-        let whole_digits = unsigned
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let whole_digits = unsigned.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (whole, rest) = unsigned.split_at(whole_digits);
         let fraction = match rest {
             [] => rest,
@@ -89,14 +83,9 @@ impl Decimal {
         if whole.len() > 12 {
             return Self::parse_float(bytes);
         }
-        let mut units = whole
-            .iter()
-            .fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        let mut units = whole.iter().fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
         for place in 0..6 {
-            units = units * 10
-                + fraction
-                    .get(place)
-                    .map_or(0, |digit| i64::from(digit - b'0'));
+            units = units * 10 + fraction.get(place).map_or(0, |digit| i64::from(digit - b'0'));
         }
         units += i64::from(fraction.get(6).is_some_and(|&digit| digit >= b'5'));
         Ok(Self(if negative { -units } else { units }))
@@ -111,10 +100,7 @@ impl Decimal {
             return Err(FieldReason::NotFinite);
         }
         let units = (value * 1e6).round();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the bound is far below where it matters"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "the bound is far below where it matters")]
         if units.abs() > Self::MAX as f64 {
             return Err(FieldReason::OutOfRange);
         }
@@ -140,10 +126,8 @@ impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let units = self.0.unsigned_abs();
-        let (whole, mut fraction) = (
-            units / Self::ONE.unsigned_abs(),
-            units % Self::ONE.unsigned_abs(),
-        );
+        let (whole, mut fraction) =
+            (units / Self::ONE.unsigned_abs(), units % Self::ONE.unsigned_abs());
         let mut places = 6;
         while places > 2 && fraction % 10 == 0 {
             fraction /= 10;

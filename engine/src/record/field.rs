@@ -145,24 +145,15 @@ fn parse_integer_slowly(bytes: &[u8]) -> Result<i128, FieldReason> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(FieldReason::NotANumber);
     }
-    let significant = digits
-        .iter()
-        .position(|&digit| digit != b'0')
-        .unwrap_or(digits.len());
+    let significant = digits.iter().position(|&digit| digit != b'0').unwrap_or(digits.len());
     let digits = &digits[significant..];
     if digits.len() > 20 {
         return Err(FieldReason::OutOfRange);
     }
     let value = if digits.len() <= 19 {
-        i128::from(
-            digits
-                .iter()
-                .fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0')),
-        )
+        i128::from(digits.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0')))
     } else {
-        digits
-            .iter()
-            .fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'))
+        digits.iter().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'))
     };
     Ok(if negative { -value } else { value })
 }
@@ -187,11 +178,7 @@ pub(super) fn short_digits(bytes: &[u8]) -> Option<u64> {
         _ => return None,
     };
     let spare_bits = 64 - 8 * bytes.len();
-    let zeros = if spare_bits == 0 {
-        0
-    } else {
-        ZEROS >> (64 - spare_bits)
-    };
+    let zeros = if spare_bits == 0 { 0 } else { ZEROS >> (64 - spare_bits) };
     eight_digits(digits << spare_bits | zeros)
 }
 
@@ -338,23 +325,14 @@ mod tests {
         assert_eq!(parse::<u8>("+0255"), Ok(255));
         assert_eq!(parse::<i64>("-9223372036854775808"), Ok(i64::MIN));
         assert_eq!(parse::<u64>("18446744073709551615"), Ok(u64::MAX));
-        assert_eq!(
-            parse::<u64>("18446744073709551616"),
-            Err(FieldReason::OutOfRange)
-        );
-        assert_eq!(
-            parse::<u64>("99999999999999999999999"),
-            Err(FieldReason::OutOfRange)
-        );
+        assert_eq!(parse::<u64>("18446744073709551616"), Err(FieldReason::OutOfRange));
+        assert_eq!(parse::<u64>("99999999999999999999999"), Err(FieldReason::OutOfRange));
         assert_eq!(parse::<u8>("-1"), Err(FieldReason::OutOfRange));
         assert_eq!(parse::<u8>(""), Err(FieldReason::NotANumber));
         assert_eq!(parse::<u8>("1.5"), Err(FieldReason::NotANumber));
         assert_eq!(parse::<f64>("nan"), Err(FieldReason::NotFinite));
         assert_eq!(parse::<f64>("1e999"), Err(FieldReason::NotFinite));
         assert_eq!(<Option<u8> as Field<'_>>::parse(FieldText::Null), Ok(None));
-        assert_eq!(
-            <u8 as Field<'_>>::parse(FieldText::Null),
-            Err(FieldReason::Missing)
-        );
+        assert_eq!(<u8 as Field<'_>>::parse(FieldText::Null), Err(FieldReason::Missing));
     }
 }

@@ -118,10 +118,7 @@ mod tests {
         let value = (7_u8, [1_i64, -2], (true, 0.5_f64), EventTime(-9));
         let mut bytes = [0; 64];
         value.write(&mut bytes[3..]);
-        assert_eq!(
-            <(u8, [i64; 2], (bool, f64), EventTime)>::read(&bytes[3..]),
-            value
-        );
+        assert_eq!(<(u8, [i64; 2], (bool, f64), EventTime)>::read(&bytes[3..]), value);
         assert_eq!(bytes[3..5], [7, 1]);
     }
 }

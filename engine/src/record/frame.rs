@@ -138,9 +138,8 @@ impl FrameHeader {
     /// Writes the header of a frame whose payload has `payload_bytes` to the start of `frame`.
     #[inline(always)]
     pub fn write(&self, payload_bytes: usize, frame: &mut [u8]) {
-        let header: &mut [u8; FRAME_HEADER_BYTES] = frame
-            .first_chunk_mut()
-            .expect("a claim has room for the header it was made for");
+        let header: &mut [u8; FRAME_HEADER_BYTES] =
+            frame.first_chunk_mut().expect("a claim has room for the header it was made for");
         let frame_bytes = frame_bytes(payload_bytes);
         bytes_as_u32(frame_bytes).write(&mut header[0..]);
         header[4] = self.kind as u8;
@@ -160,9 +159,8 @@ impl FrameHeader {
     #[inline(always)]
     #[must_use]
     pub fn read(frame: &[u8]) -> Self {
-        let header: &[u8; FRAME_HEADER_BYTES] = frame
-            .first_chunk()
-            .expect("a frame is never shorter than its header");
+        let header: &[u8; FRAME_HEADER_BYTES] =
+            frame.first_chunk().expect("a frame is never shorter than its header");
         Self {
             key_hash: KeyHash(u64::read(&header[8..])),
             event_time: EventTime::read(&header[16..]),
@@ -191,10 +189,7 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        debug_assert!(
-            bytes.as_ptr().addr().is_multiple_of(FRAME_ALIGN),
-            "invariant 1"
-        );
+        debug_assert!(bytes.as_ptr().addr().is_multiple_of(FRAME_ALIGN), "invariant 1");
         Self(bytes)
     }
 
@@ -209,11 +204,7 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     #[must_use]
     pub fn marker(self) -> Option<Marker> {
-        if self.0[4] < MARKER_KIND_MIN {
-            None
-        } else {
-            Some(self.read_marker())
-        }
+        if self.0[4] < MARKER_KIND_MIN { None } else { Some(self.read_marker()) }
     }
 
     #[cold]
@@ -240,10 +231,7 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     #[must_use]
     pub fn position(self) -> IngressPosition {
-        IngressPosition {
-            sequence: u64::read(&self.0[24..]),
-            split: u32::read(&self.0[32..]),
-        }
+        IngressPosition { sequence: u64::read(&self.0[24..]), split: u32::read(&self.0[32..]) }
     }
 
     /// The hash by which the frame was routed.
@@ -280,20 +268,12 @@ impl<'a> Frame<'a> {
 #[inline(always)]
 #[must_use]
 pub(crate) fn view_payload<R: Record>(payload: &[u8]) -> R::View<'_> {
-    const {
-        assert!(
-            align_of::<R::Archived>() <= FRAME_ALIGN,
-            "records are aligned to 8 at most"
-        )
-    };
+    const { assert!(align_of::<R::Archived>() <= FRAME_ALIGN, "records are aligned to 8 at most") };
     let root = payload
         .len()
         .checked_sub(size_of::<R::Archived>())
         .expect("a payload ends with its archived root");
-    debug_assert!(
-        payload.as_ptr().addr().is_multiple_of(FRAME_ALIGN),
-        "invariant 1"
-    );
+    debug_assert!(payload.as_ptr().addr().is_multiple_of(FRAME_ALIGN), "invariant 1");
     // SAFETY: by invariant 2 these bytes were written by `R::encode` in this process, with the
     // root at the end; invariant 1 and the const assertion above align it.
     let archived = unsafe { access_root::<R::Archived>(payload, root) };
@@ -319,10 +299,7 @@ pub type FrameWriter<'b> = Serializer<Buffer<'b>, (), ()>;
 pub fn write_frame<R: Record>(header: &FrameHeader, view: R::View<'_>, frame: &mut [u8]) -> usize {
     let mut writer = Serializer::new(Buffer::from(&mut frame[FRAME_HEADER_BYTES..]), (), ());
     let encoded = R::encode(view, &mut writer);
-    assert!(
-        encoded.is_ok(),
-        "a record is never longer than its payload_bytes_max"
-    );
+    assert!(encoded.is_ok(), "a record is never longer than its payload_bytes_max");
     let payload_bytes = writer.pos();
     header.write(payload_bytes, frame);
     frame_bytes(payload_bytes)
@@ -339,10 +316,7 @@ mod tests {
             ordinal: 0x0403_0201,
             key_hash: KeyHash(0x0807_0605_0403_0201),
             event_time: EventTime(-2),
-            position: IngressPosition {
-                split: 9,
-                sequence: 10,
-            },
+            position: IngressPosition { split: 9, sequence: 10 },
             arrival_ns: 11,
         };
         let mut bytes = [0; FRAME_HEADER_BYTES];
@@ -361,14 +335,9 @@ mod tests {
     fn markers_read_back() {
         let mut bytes = rkyv::util::AlignedVec::<8>::new();
         bytes.resize(FRAME_HEADER_BYTES, 0);
-        for marker in [
-            Marker::Watermark {
-                time: EventTime(-7),
-                idle: true,
-            },
-            Marker::Barrier(3),
-            Marker::End,
-        ] {
+        for marker in
+            [Marker::Watermark { time: EventTime(-7), idle: true }, Marker::Barrier(3), Marker::End]
+        {
             marker.write(&mut bytes);
             assert_eq!(Frame::new(&bytes).marker(), Some(marker));
         }

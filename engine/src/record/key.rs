@@ -47,11 +47,7 @@ const KEY_BYTES_SHORT: usize = 96;
 impl KeyBytes {
     #[inline(always)]
     fn new() -> Self {
-        Self {
-            short: [0; KEY_BYTES_SHORT],
-            short_len: 0,
-            long: Vec::new(),
-        }
+        Self { short: [0; KEY_BYTES_SHORT], short_len: 0, long: Vec::new() }
     }
 
     /// Appends `bytes`.
@@ -76,18 +72,13 @@ impl KeyBytes {
 
     #[inline(always)]
     fn as_slice(&self) -> &[u8] {
-        if self.long.is_empty() {
-            &self.short[..self.short_len]
-        } else {
-            &self.long
-        }
+        if self.long.is_empty() { &self.short[..self.short_len] } else { &self.long }
     }
 }
 
 fn split_part<'a>(bytes: &mut &'a [u8], part_bytes: usize) -> &'a [u8] {
-    let (part, rest) = bytes
-        .split_at_checked(part_bytes)
-        .expect("a key's bytes hold all of its parts");
+    let (part, rest) =
+        bytes.split_at_checked(part_bytes).expect("a key's bytes hold all of its parts");
     *bytes = rest;
     part
 }
@@ -207,10 +198,7 @@ mod tests {
     fn keys_hash_to_golden_values() {
         assert_eq!(String::hash("user_1"), KeyHash(0x20f9_09ab_6f54_d5a1));
         assert_eq!(u64::hash(42), KeyHash(0xd5a6_f8c8_38df_27c8));
-        assert_eq!(
-            <(String, i32)>::hash(("a", -1)),
-            KeyHash(0xcda9_9a26_6939_0394)
-        );
+        assert_eq!(<(String, i32)>::hash(("a", -1)), KeyHash(0xcda9_9a26_6939_0394));
     }
 
     #[test]

@@ -18,10 +18,7 @@
 mod decimal;
 mod field;
 mod fixed;
-#[expect(
-    unsafe_code,
-    reason = "reads archived payloads that this process wrote, unchecked"
-)]
+#[expect(unsafe_code, reason = "reads archived payloads that this process wrote, unchecked")]
 mod frame;
 mod hash;
 mod item;

@@ -138,9 +138,7 @@ impl EventTime {
         };
         let seconds = i64::from((hour * 60 + minute) * 60 + second) - offset_minutes * 60;
         let days = i64::from(days_from_civil(year, month, day)) - DAYS_TO_1970;
-        Some(Self(
-            (days * 86_400 + seconds) * 1_000_000 + fraction_micros,
-        ))
+        Some(Self((days * 86_400 + seconds) * 1_000_000 + fraction_micros))
     }
 }
 
@@ -148,11 +146,7 @@ impl EventTime {
 /// the `T` may be a `t` or a space. Eight bytes are checked at once.
 #[inline(always)]
 fn is_date_time(text: &[u8; 19]) -> bool {
-    let word = |at: usize| {
-        text[at..]
-            .first_chunk()
-            .map_or(0, |word| u64::from_le_bytes(*word))
-    };
+    let word = |at: usize| text[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
     let fits = |word: u64, form: &[u8; 8]| {
         let form = u64::from_le_bytes(*form);
         // A digit's place holds a 0 in the form: its high half is 3, and 6 more do not carry.
@@ -187,9 +181,7 @@ const fn digit_places(form: u64) -> u64 {
 
 fn decimal(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0_i64, |sum, &digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| sum * 10 + i64::from(digit - b'0'))
+        digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
     })
 }
 
@@ -198,10 +190,7 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     let Some((b'.', digits)) = rest.split_first() else {
         return Some((0, rest));
     };
-    let count = digits
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if count == 0 || count > 18 {
         return None;
     }
@@ -261,11 +250,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -277,11 +262,7 @@ impl fmt::Display for EventTime {
         let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
         let second_of_day = seconds.rem_euclid(86_400);
         let (hour, minute) = (second_of_day / 3_600, second_of_day / 60 % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}",
-            second_of_day % 60
-        )?;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}", second_of_day % 60)?;
         if micros != 0 {
             write!(f, ".{micros:06}")?;
         }
@@ -295,24 +276,12 @@ mod tests {
 
     #[test]
     fn times_parse_and_print_back() {
-        for text in [
-            "2018-04-01T00:00:31Z",
-            "1969-12-31T23:59:59.999999Z",
-            "2024-02-29T12:00:00Z",
-        ] {
-            assert_eq!(
-                EventTime::parse(text).map(|time| time.to_string()),
-                Some(text.to_owned())
-            );
+        for text in ["2018-04-01T00:00:31Z", "1969-12-31T23:59:59.999999Z", "2024-02-29T12:00:00Z"]
+        {
+            assert_eq!(EventTime::parse(text).map(|time| time.to_string()), Some(text.to_owned()));
         }
-        assert_eq!(
-            EventTime::parse("1970-01-01 01:00:00+01:00"),
-            Some(EventTime(0))
-        );
-        assert_eq!(
-            EventTime::parse("1970-01-01T00:00:00.5"),
-            Some(EventTime(500_000))
-        );
+        assert_eq!(EventTime::parse("1970-01-01 01:00:00+01:00"), Some(EventTime(0)));
+        assert_eq!(EventTime::parse("1970-01-01T00:00:00.5"), Some(EventTime(500_000)));
     }
 
     #[test]
@@ -321,10 +290,7 @@ mod tests {
             let time = EventTime(day * 86_400_000_000 + 86_399_000_000);
             assert_eq!(EventTime::parse(&time.to_string()), Some(time));
         }
-        assert_eq!(
-            EventTime(-719_528 * 86_400_000_000).to_string(),
-            "0000-01-01T00:00:00Z"
-        );
+        assert_eq!(EventTime(-719_528 * 86_400_000_000).to_string(), "0000-01-01T00:00:00Z");
     }
 
     #[test]

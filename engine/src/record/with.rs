@@ -43,10 +43,7 @@ mod tests {
     fn borrowed_text_archives_as_owned_text_does() {
         const SCHEMA: Schema = Inside::SCHEMA;
         assert_eq!(SCHEMA.fields.len(), 2);
-        let owned = Inside {
-            text: "longer than eight bytes".to_owned(),
-            maybe: None,
-        };
+        let owned = Inside { text: "longer than eight bytes".to_owned(), maybe: None };
         let of_view = rkyv::to_bytes::<rkyv::rancor::Error>(&owned.view()).unwrap();
         let of_owned = rkyv::to_bytes::<rkyv::rancor::Error>(&owned).unwrap();
         assert_eq!(of_view[..], of_owned[..]);

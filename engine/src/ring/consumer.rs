@@ -83,11 +83,7 @@ impl Consumer {
         }
         // SAFETY: by invariants 1 and 2 the range is published, not yet released, and within one
         // lap; it stays so until `release`, which needs `&mut self`.
-        unsafe {
-            self.shared
-                .memory
-                .slice(self.offset(), self.run_end - self.head)
-        }
+        unsafe { self.shared.memory.slice(self.offset(), self.run_end - self.head) }
     }
 
     /// Frames of `bytes` together have been taken.
@@ -133,9 +129,7 @@ impl Consumer {
     fn fetch_ahead(&mut self) {
         let fetch_end = self.run_end.min(self.head + FETCH_AHEAD_BYTES);
         while self.fetched < fetch_end {
-            self.shared
-                .memory
-                .prefetch(self.fetched & (self.capacity_bytes - 1));
+            self.shared.memory.prefetch(self.fetched & (self.capacity_bytes - 1));
             self.fetched += LINE_BYTES;
         }
     }
@@ -162,11 +156,7 @@ impl Consumer {
     fn run_over_lap_end(&mut self, lap_end: usize) {
         // Relaxed: written before the `tail` that `load_tail` saw with Acquire, and not again
         // before this end has released a head in the next lap (see `Producer::enter_next_lap`).
-        let padding_bytes = self
-            .shared
-            .written
-            .lap_padding_bytes
-            .load(Ordering::Relaxed);
+        let padding_bytes = self.shared.written.lap_padding_bytes.load(Ordering::Relaxed);
         let padding_start = lap_end - padding_bytes;
         if self.head == padding_start {
             self.head = lap_end;
@@ -190,9 +180,7 @@ impl Drop for Consumer {
     /// Closes the ring: the producer's claims are refused once it looks.
     fn drop(&mut self) {
         // Release: as in `release`.
-        self.shared
-            .head
-            .store(self.released | CLOSED, Ordering::Release);
+        self.shared.head.store(self.released | CLOSED, Ordering::Release);
     }
 }
 

@@ -19,10 +19,7 @@ const MARKER_BYTES: usize = 8;
 /// Two frames of 48 bytes and three markers of 8: 152 bytes of data and markers do not fit one lap
 /// of 128, so the third frame always pads and wraps.
 fn two_frames() -> (Producer, Consumer) {
-    ring(RingSettings {
-        capacity_bytes: 128,
-        marker_bytes: MARKER_BYTES,
-    })
+    ring(RingSettings { capacity_bytes: 128, marker_bytes: MARKER_BYTES })
 }
 
 /// Loom explores all interleavings with at most this many switches away from a thread that could
@@ -138,9 +135,7 @@ fn markers_pass_while_data_is_refused() {
         let writer = thread::spawn(move || {
             assert!(send(&mut producer, 1) && send(&mut producer, 2));
             for content in 3..=5 {
-                let marker = producer
-                    .claim_marker(MARKER_BYTES)
-                    .expect("the reserve is kept");
+                let marker = producer.claim_marker(MARKER_BYTES).expect("the reserve is kept");
                 fill(marker, MARKER_BYTES, content);
                 producer.commit(MARKER_BYTES);
                 producer.publish();

@@ -30,22 +30,13 @@
 //! The ring wakes nobody: whoever publishes also calls [`Waker::wake`](crate::shard::park::Waker),
 //! once a batch.
 
-#[expect(
-    unsafe_code,
-    reason = "hands out the consumer's part of the shared bytes"
-)]
+#[expect(unsafe_code, reason = "hands out the consumer's part of the shared bytes")]
 mod consumer;
 #[cfg(all(test, loom))]
 mod interleavings;
-#[expect(
-    unsafe_code,
-    reason = "the shared bytes themselves, and their loom twin"
-)]
+#[expect(unsafe_code, reason = "the shared bytes themselves, and their loom twin")]
 pub(crate) mod primitive;
-#[expect(
-    unsafe_code,
-    reason = "hands out the producer's part of the shared bytes"
-)]
+#[expect(unsafe_code, reason = "hands out the producer's part of the shared bytes")]
 mod producer;
 
 pub use consumer::Consumer;
@@ -94,19 +85,13 @@ impl RingSettings {
     pub const fn frame_bytes_max(self) -> usize {
         // Once drained, a ring holds a frame and the padding before it, which is shorter than the
         // frame by at least `RING_ALIGN`; the reserve stays free.
-        let data_bytes = self
-            .capacity()
-            .saturating_sub(reserve_bytes(self.marker_bytes));
+        let data_bytes = self.capacity().saturating_sub(reserve_bytes(self.marker_bytes));
         (data_bytes + RING_ALIGN) / 2 / RING_ALIGN * RING_ALIGN
     }
 
     const fn capacity(self) -> usize {
         let bytes = self.capacity_bytes.next_power_of_two();
-        if bytes < CAPACITY_BYTES_MIN {
-            CAPACITY_BYTES_MIN
-        } else {
-            bytes
-        }
+        if bytes < CAPACITY_BYTES_MIN { CAPACITY_BYTES_MIN } else { bytes }
     }
 }
 
@@ -164,10 +149,7 @@ pub fn ring(settings: RingSettings) -> (Producer, Consumer) {
         head: CachePadded::new(AtomicUsize::new(0)),
         memory: Memory::new(capacity_bytes),
     });
-    (
-        Producer::new(Arc::clone(&shared), settings),
-        Consumer::new(shared, capacity_bytes),
-    )
+    (Producer::new(Arc::clone(&shared), settings), Consumer::new(shared, capacity_bytes))
 }
 
 /// What both ends see.

@@ -42,11 +42,7 @@ impl Memory {
         let lines = (0..capacity_bytes.div_ceil(LINE_PAIR_BYTES))
             .map(|_| UnsafeCell::new(LinePair([UNWRITTEN; LINE_PAIR_BYTES])))
             .collect();
-        Self {
-            lines,
-            capacity_bytes,
-            shadow: Shadow::new(capacity_bytes),
-        }
+        Self { lines, capacity_bytes, shadow: Shadow::new(capacity_bytes) }
     }
 
     /// Bytes to read.
@@ -67,10 +63,7 @@ impl Memory {
     /// # Safety
     /// The range is the producer's, and stays so while the slice lives; no other slice of it is.
     #[inline(always)]
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "that the range is exclusive is the caller's promise"
-    )]
+    #[expect(clippy::mut_from_ref, reason = "that the range is exclusive is the caller's promise")]
     pub(super) unsafe fn slice_mut(&self, offset: usize, bytes: usize) -> &mut [u8] {
         self.shadow.written(offset, bytes);
         let start = self.start(offset, bytes);
@@ -108,9 +101,7 @@ impl Memory {
     #[inline(always)]
     fn start(&self, offset: usize, bytes: usize) -> *mut u8 {
         debug_assert!(offset + bytes <= self.capacity_bytes, "invariant 2");
-        UnsafeCell::raw_get(self.lines.as_ptr())
-            .cast::<u8>()
-            .wrapping_add(offset)
+        UnsafeCell::raw_get(self.lines.as_ptr()).cast::<u8>().wrapping_add(offset)
     }
 }
 
@@ -163,21 +154,13 @@ mod twin {
 
     impl Shadow {
         pub(super) fn new(capacity_bytes: usize) -> Self {
-            Self(
-                (0..capacity_bytes / RING_ALIGN)
-                    .map(|_| UnsafeCell::new(()))
-                    .collect(),
-            )
+            Self((0..capacity_bytes / RING_ALIGN).map(|_| UnsafeCell::new(())).collect())
         }
         pub(super) fn read(&self, offset: usize, bytes: usize) {
-            self.cells(offset, bytes)
-                .iter()
-                .for_each(|cell| cell.with(|_| ()));
+            self.cells(offset, bytes).iter().for_each(|cell| cell.with(|_| ()));
         }
         pub(super) fn written(&self, offset: usize, bytes: usize) {
-            self.cells(offset, bytes)
-                .iter()
-                .for_each(|cell| cell.with_mut(|_| ()));
+            self.cells(offset, bytes).iter().for_each(|cell| cell.with_mut(|_| ()));
         }
         fn cells(&self, offset: usize, bytes: usize) -> &[UnsafeCell<()>] {
             &self.0[offset / RING_ALIGN..(offset + bytes) / RING_ALIGN]

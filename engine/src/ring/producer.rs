@@ -120,11 +120,7 @@ impl Producer {
             frame_bytes <= self.claimed_bytes && frame_bytes.is_multiple_of(RING_ALIGN),
             "a frame stays within its claim"
         );
-        debug_assert_eq!(
-            self.length_word(),
-            frame_bytes,
-            "a frame starts with its length"
-        );
+        debug_assert_eq!(self.length_word(), frame_bytes, "a frame starts with its length");
         self.shared.memory.note_written(self.offset(), frame_bytes);
         self.claimed_bytes = 0;
         self.tail += frame_bytes;
@@ -141,10 +137,7 @@ impl Producer {
         self.published = self.committed;
         // Release: pairs with the Acquire in `Consumer::load_tail`; the frames' bytes and the
         // lap's padding are written before the consumer sees that they are its own.
-        self.shared
-            .written
-            .tail
-            .store(self.published, Ordering::Release);
+        self.shared.written.tail.store(self.published, Ordering::Release);
         true
     }
 
@@ -196,10 +189,7 @@ impl Producer {
             }
             if needed_end > self.head_cached + self.capacity_bytes {
                 let free_bytes = self.head_cached + self.capacity_bytes - self.tail;
-                return Err(ClaimRefused::Full {
-                    wanted_bytes,
-                    free_bytes,
-                });
+                return Err(ClaimRefused::Full { wanted_bytes, free_bytes });
             }
         }
         if !fits_lap {
@@ -216,17 +206,13 @@ impl Producer {
         // Relaxed: the consumer reads it only after it has seen a `tail` beyond the lap's end,
         // which `publish` stores later with Release; and it has released what it needed of the
         // last value, which `load_head` saw with Acquire.
-        self.shared
-            .written
-            .lap_padding_bytes
-            .store(padding_bytes, Ordering::Relaxed);
+        self.shared.written.lap_padding_bytes.store(padding_bytes, Ordering::Relaxed);
         self.tail = self.lap_end;
         self.lap_end += self.capacity_bytes;
     }
 
     fn data_end(&self) -> usize {
-        self.lap_end
-            .min(self.head_cached + self.capacity_bytes - self.reserve_bytes)
+        self.lap_end.min(self.head_cached + self.capacity_bytes - self.reserve_bytes)
     }
 
     /// Looks at the consumer again; answers whether it is gone.
@@ -240,14 +226,8 @@ impl Producer {
 
     fn length_word(&mut self) -> usize {
         // SAFETY: the open claim is the producer's, and its slice is gone: `&mut self`.
-        let frame = unsafe {
-            self.shared
-                .memory
-                .slice_mut(self.offset(), self.claimed_bytes)
-        };
-        let word = frame
-            .first_chunk()
-            .expect("a frame holds at least its length");
+        let frame = unsafe { self.shared.memory.slice_mut(self.offset(), self.claimed_bytes) };
+        let word = frame.first_chunk().expect("a frame holds at least its length");
         u32::from_le_bytes(*word) as usize
     }
 }
@@ -256,10 +236,7 @@ impl Drop for Producer {
     /// Closes the ring. What was not published never happened.
     fn drop(&mut self) {
         // Release: as in `publish`.
-        self.shared
-            .written
-            .tail
-            .store(self.published | CLOSED, Ordering::Release);
+        self.shared.written.tail.store(self.published | CLOSED, Ordering::Release);
     }
 }
 
@@ -276,8 +253,5 @@ impl std::fmt::Debug for Producer {
 
 #[cold]
 fn too_large(wanted_bytes: usize, bytes_max: usize) -> ClaimRefused {
-    ClaimRefused::TooLarge {
-        wanted_bytes,
-        bytes_max,
-    }
+    ClaimRefused::TooLarge { wanted_bytes, bytes_max }
 }

@@ -37,19 +37,13 @@ impl RangeTable {
     /// Panics unless `1 <= shard_count <= SLOT_COUNT`: settings are checked before.
     #[must_use]
     pub fn even(shard_count: u16) -> Self {
-        assert!(
-            (1..=SLOT_COUNT).contains(&shard_count),
-            "settings bound the shard count"
-        );
+        assert!((1..=SLOT_COUNT).contains(&shard_count), "settings bound the shard count");
         let mut owners = vec![0; usize::from(SLOT_COUNT)].into_boxed_slice();
         for shard in 0..shard_count {
             let range = Self::range_of(shard, shard_count);
             owners[usize::from(range.first)..usize::from(range.end)].fill(shard);
         }
-        Self {
-            owners,
-            shard_count,
-        }
+        Self { owners, shard_count }
     }
 
     fn range_of(shard: u16, shard_count: u16) -> KeyRange {
@@ -57,10 +51,7 @@ impl RangeTable {
             let slot = u32::from(SLOT_COUNT) * u32::from(index) / u32::from(shard_count);
             u16::try_from(slot).expect("a slot index is at most SLOT_COUNT")
         };
-        KeyRange {
-            first: bound(shard),
-            end: bound(shard + 1),
-        }
+        KeyRange { first: bound(shard), end: bound(shard + 1) }
     }
 
     /// How many shards share the slots.

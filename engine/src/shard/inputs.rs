@@ -76,7 +76,10 @@ pub(super) enum Change {
 impl Inputs {
     /// The rings of one exchange after the other; each exchange has one from every shard, in the
     /// order of `shards`.
-    pub(crate) fn new(exchanges: impl IntoIterator<Item = Vec<Consumer>>, shards: &[Waker]) -> Self {
+    pub(crate) fn new(
+        exchanges: impl IntoIterator<Item = Vec<Consumer>>,
+        shards: &[Waker],
+    ) -> Self {
         let rings = (0..).zip(exchanges).flat_map(|(side, consumers)| {
             assert_eq!(consumers.len(), shards.len(), "an exchange has one ring a shard");
             consumers.into_iter().zip(shards).map(move |(consumer, waker)| (side, consumer, waker))
@@ -91,12 +94,7 @@ impl Inputs {
             ended: false,
             held_at: None,
         });
-        Self {
-            rings: rings.collect(),
-            current: 0,
-            watermark: EventTime::MIN,
-            idle: false,
-        }
+        Self { rings: rings.collect(), current: 0, watermark: EventTime::MIN, idle: false }
     }
 
     pub(super) fn watermark(&self) -> EventTime {
@@ -149,11 +147,7 @@ impl Inputs {
     /// Lets all rings go once none is left that has not delivered the barrier.
     fn align(&mut self) -> Option<Change> {
         let epoch = self.rings.iter().find_map(|ring| ring.held_at)?;
-        if !self
-            .rings
-            .iter()
-            .all(|ring| ring.ended || ring.held_at == Some(epoch))
-        {
+        if !self.rings.iter().all(|ring| ring.ended || ring.held_at == Some(epoch)) {
             return None;
         }
         for ring in &mut self.rings {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use crate::chain::{Due, Flow, KeyFn, KeyedOperator, Push};
-use crate::record::{Frame, FrameHeader};
+use crate::record::{Frame, FrameHeader, KeyHash};
 use crate::state::Store;
 
 use super::stage::Body;
@@ -61,10 +61,7 @@ where
     fn apply(&mut self, state: &mut Store, frame: Frame<'_>) -> Flow {
         let view = frame.view::<Op::In>();
         let header: FrameHeader = frame.header();
-        match self
-            .operator
-            .apply(state, &header, self.key_fn.key(view), view)
-        {
+        match self.operator.apply(state, &header, self.key_fn.key(view), view) {
             None => Flow::Ready,
             Some(emission) => {
                 let flow = self.emit(frame, emission, false);
@@ -84,6 +81,11 @@ where
     P: Push<Op::Out>,
 {
     type Terminal = P;
+
+    #[inline(always)]
+    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+        self.operator.touch(state, hashes);
+    }
 
     #[inline(always)]
     fn run(&mut self, state: &mut Store, _side: u8, frame: Frame<'_>, due: Due) -> Flow {

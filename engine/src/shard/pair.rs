@@ -18,12 +18,7 @@ pub(crate) struct PairBody<Op: PairOperator, P> {
 
 impl<Op: PairOperator, P> PairBody<Op, P> {
     pub(crate) fn new(name: &str, operator: Op, push: P) -> Self {
-        Self {
-            name: name.into(),
-            operator,
-            push,
-            refused: None,
-        }
+        Self { name: name.into(), operator, push, refused: None }
     }
 }
 

@@ -102,11 +102,7 @@ impl Parker {
     /// The same for a future: ready once the shard is woken. Await it with
     /// [`std::future::poll_fn`], between [`Parker::prepare`] and [`Parker::cancel`].
     pub fn poll_park(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0.register(cx.waker()) {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
+        if self.0.register(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 
@@ -133,12 +129,7 @@ impl Waker {
         if self.0.sleeping.swap(AWAKE, Ordering::Relaxed) == AWAKE {
             return;
         }
-        let sleeper = self
-            .0
-            .sleeper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let sleeper = self.0.sleeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
@@ -202,11 +193,7 @@ impl WaitStrategy {
     /// has work.
     #[must_use]
     pub fn default_for(shard_count: usize, core_count: usize) -> Self {
-        if shard_count > core_count {
-            Self::Efficient
-        } else {
-            Self::Balanced
-        }
+        if shard_count > core_count { Self::Efficient } else { Self::Balanced }
     }
 }
 
@@ -237,10 +224,7 @@ mod tests {
         let after =
             |strategy| [0, 24_999, 25_000, 99_999, 100_000].map(|ns| next_wait(strategy, ns));
         assert_eq!(after(WaitStrategy::Spin), [Wait::Spin; 5]);
-        assert_eq!(
-            after(Balanced),
-            [Wait::Spin, Wait::Spin, Yield, Yield, Park]
-        );
+        assert_eq!(after(Balanced), [Wait::Spin, Wait::Spin, Yield, Yield, Park]);
         assert_eq!(after(Efficient), [Yield, Park, Park, Park, Park]);
     }
 

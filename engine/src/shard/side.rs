@@ -57,10 +57,7 @@ pub(crate) struct SideSink<I: Keep, S> {
 
 impl<I: Keep, S> SideSink<I, S> {
     pub(crate) fn new(sink: S) -> Self {
-        Self {
-            sink,
-            refused: None,
-        }
+        Self { sink, refused: None }
     }
 }
 

@@ -58,13 +58,7 @@ impl<S> SplitInput<S> {
     where
         S: Split<R>,
     {
-        Self {
-            name: split.name().into(),
-            split,
-            number,
-            sequence: 0,
-            pending: false,
-        }
+        Self { name: split.name().into(), split, number, sequence: 0, pending: false }
     }
 }
 
@@ -79,14 +73,8 @@ struct Schedule {
 impl Schedule {
     /// When arrival `index` is due.
     fn due_ns(&self, index: u64) -> u64 {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "exact for the first 2^53 records"
-        )]
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a run lasts less than 584 years"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "exact for the first 2^53 records")]
+        #[expect(clippy::cast_possible_truncation, reason = "a run lasts less than 584 years")]
         #[expect(clippy::cast_sign_loss, reason = "a product of two positive numbers")]
         let after_ns = (index as f64 * (1e9 / self.rate)) as u64;
         self.start_ns.unwrap_or(0).saturating_add(after_ns)
@@ -138,11 +126,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         Self {
             name: name.into(),
             timeline: Timeline::new(&bounded, settings.lateness, settings.idle_after_ns),
-            schedule: settings.rate.map(|rate| Schedule {
-                rate,
-                start_ns: None,
-                taken: 0,
-            }),
+            schedule: settings.rate.map(|rate| Schedule { rate, start_ns: None, taken: 0 }),
             splits,
             settings,
             fanout,
@@ -162,10 +146,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         let mut rows = 0;
         while rows < SOURCE_ROWS_MAX {
             let splits = &self.splits;
-            let Some(index) = self
-                .timeline
-                .furthest_behind(|index| !splits[index].pending)
-            else {
+            let Some(index) = self.timeline.furthest_behind(|index| !splits[index].pending) else {
                 break;
             };
             let (taken, stop) = self.fill_from(index, context)?;
@@ -186,10 +167,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
     ) -> Result<(u32, bool), StageError> {
         for rows in 0..SPLIT_ROWS_MAX {
             // Room is made sure of before a row is taken: it can't be put back.
-            if !self
-                .fanout
-                .has_room(FRAME_HEADER_BYTES + BATCH_RECORD_BYTES)
-            {
+            if !self.fanout.has_room(FRAME_HEADER_BYTES + BATCH_RECORD_BYTES) {
                 return Ok((rows, true));
             }
             if !self.outputs_have_room() {
@@ -228,9 +206,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
     }
 
     fn outputs_have_room(&mut self) -> bool {
-        self.rejects
-            .as_mut()
-            .is_none_or(|rejects| rejects.has_room())
+        self.rejects.as_mut().is_none_or(|rejects| rejects.has_room())
             && self.late.as_mut().is_none_or(|late| late.has_room())
     }
 
@@ -243,22 +219,15 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         context: &mut TurnContext<'_>,
     ) -> Result<Took, StageError> {
         let input = &mut self.splits[index];
-        let position = IngressPosition {
-            split: input.number,
-            sequence: input.sequence,
-        };
+        let position = IngressPosition { split: input.number, sequence: input.sequence };
         context.position = position;
         match input.split.next() {
             Next::Record(view) => {
                 let time = R::event_time(view);
                 let late = time.is_some_and(|time| self.timeline.record(index, time));
                 let event_time = time.unwrap_or_default();
-                let header = FrameHeader {
-                    event_time,
-                    position,
-                    arrival_ns,
-                    ..FrameHeader::default()
-                };
+                let header =
+                    FrameHeader { event_time, position, arrival_ns, ..FrameHeader::default() };
                 if R::payload_bytes_max(view) > self.settings.payload_bytes_max {
                     let bytes_max = self.settings.payload_bytes_max;
                     let reason = RejectReason::RecordTooLarge { bytes_max };
@@ -266,15 +235,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
                         let mut bytes = Vec::new();
                         RowFormat::<R>::write(&Json::new(), &header, view, &mut bytes);
                         let name = &input.name;
-                        rejects.write(
-                            &header,
-                            Reject {
-                                name,
-                                line: 0,
-                                reason,
-                                bytes: &bytes,
-                            },
-                        );
+                        rejects.write(&header, Reject { name, line: 0, reason, bytes: &bytes });
                     }
                     context.tally.rejected += 1;
                 } else if late {
@@ -289,10 +250,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
             }
             Next::Rejected(reject) => {
                 if let Some(rejects) = &mut self.rejects {
-                    let header = FrameHeader {
-                        position,
-                        ..FrameHeader::default()
-                    };
+                    let header = FrameHeader { position, ..FrameHeader::default() };
                     rejects.write(&header, reject);
                 }
                 context.tally.rejected += 1;
@@ -350,10 +308,8 @@ impl<R: Record, S: Split<R>> Stage for SourceStage<R, S> {
         if let Some(schedule) = &self.schedule
             && !self.end_sent
         {
-            context.tally.backlog_max = context
-                .tally
-                .backlog_max
-                .max(schedule.backlog(context.now_ns));
+            context.tally.backlog_max =
+                context.tally.backlog_max.max(schedule.backlog(context.now_ns));
         }
         if let Some(at_ns) = self.timeline.next_idle_ns() {
             context.wake_at(at_ns);

@@ -6,7 +6,7 @@
 //! markers are the same; only the [`Body`] differs.
 
 use crate::chain::{Due, Flow, Terminal};
-use crate::record::{EventTime, Frame, Marker};
+use crate::record::{EventTime, Frame, KeyHash, Marker};
 use crate::state::Store;
 
 use super::inputs::{Change, Inputs};
@@ -16,6 +16,8 @@ use super::{Stage, StageError, TurnContext};
 pub(crate) trait Body: Send {
     /// The terminal at the end of the body.
     type Terminal: Terminal;
+    /// Brings the state of the next few frames' keys nearer: a hint.
+    fn touch(&self, _state: &Store, _hashes: &[KeyHash]) {}
     /// Runs one frame. After `Blocked` the same frame is run again.
     fn run(&mut self, state: &mut Store, side: u8, frame: Frame<'_>, due: Due) -> Flow;
     /// Emits what is due. After `Blocked` it is called again before anything else.
@@ -39,12 +41,7 @@ pub(crate) struct RingStage<B> {
 
 impl<B: Body> RingStage<B> {
     pub(crate) fn new(inputs: Inputs, body: B) -> Self {
-        Self {
-            inputs,
-            body,
-            waiting: Vec::new(),
-            done: false,
-        }
+        Self { inputs, body, waiting: Vec::new(), done: false }
     }
 
     /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
@@ -77,8 +74,7 @@ impl<B: Body> RingStage<B> {
                 Stopped::Budget => break,
                 Stopped::Wrapped => {}
                 Stopped::At(marker) => {
-                    self.waiting
-                        .extend(self.inputs.take(index, marker).into_iter().flatten());
+                    self.waiting.extend(self.inputs.take(index, marker).into_iter().flatten());
                     if self.settle(context).is_blocked() {
                         return Flow::Blocked;
                     }
@@ -94,17 +90,18 @@ impl<B: Body> RingStage<B> {
     /// Runs the frames that lie in one piece; answers how many bytes are done with, and why it
     /// stopped. A marker is counted as done with.
     fn run_frames(&mut self, context: &mut TurnContext<'_>) -> (usize, Stopped) {
-        let due = Due {
-            watermark: self.inputs.watermark(),
-            ended: false,
-        };
+        let due = Due { watermark: self.inputs.watermark(), ended: false };
         let input = &mut self.inputs.rings[self.inputs.current];
         let frames = input.consumer.readable();
         if frames.is_empty() {
             return (0, Stopped::Empty);
         }
         let mut at = 0;
+        let mut touched_to = 0;
         while at < frames.len() {
+            if at == touched_to {
+                touched_to = touch(&self.body, context.state, frames, at);
+            }
             let frame = Frame::new(&frames[at..]);
             if let Some(marker) = frame.marker() {
                 return (at + frame.frame_bytes(), Stopped::At(marker));
@@ -113,11 +110,7 @@ impl<B: Body> RingStage<B> {
                 return (at, Stopped::Budget);
             }
             context.position = frame.position();
-            if self
-                .body
-                .run(context.state, input.side, frame, due)
-                .is_blocked()
-            {
+            if self.body.run(context.state, input.side, frame, due).is_blocked() {
                 return (at, Stopped::Blocked);
             }
             context.budget -= 1;
@@ -155,6 +148,27 @@ impl<B: Body> RingStage<B> {
         }
         Flow::Ready
     }
+}
+
+/// How many frames' state is brought nearer at once: their waits for memory overlap.
+const TOUCHED_MAX: usize = 16;
+
+/// Touches the state of the frames from `at` on; answers where it stopped.
+#[inline(always)]
+fn touch<B: Body>(body: &B, state: &Store, frames: &[u8], mut at: usize) -> usize {
+    let mut hashes = [KeyHash(0); TOUCHED_MAX];
+    let mut count = 0;
+    while count < TOUCHED_MAX && at < frames.len() {
+        let frame = Frame::new(&frames[at..]);
+        hashes[count] = frame.key_hash();
+        count += 1;
+        at += frame.frame_bytes();
+    }
+    // One record alone would only be looked up twice.
+    if count > 1 {
+        body.touch(state, &hashes[..count]);
+    }
+    at
 }
 
 /// Why a run of frames stopped.

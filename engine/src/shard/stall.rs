@@ -12,9 +12,7 @@ pub(crate) struct Stall {
 impl Stall {
     /// Stalls that repeat for the same `seed` and shard.
     pub(crate) fn new(seed: u64, shard: u16) -> Self {
-        Self {
-            state: seed ^ (u64::from(shard) << 48),
-        }
+        Self { state: seed ^ (u64::from(shard) << 48) }
     }
 
     pub(crate) fn next(&mut self) -> u64 {

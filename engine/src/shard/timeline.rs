@@ -142,10 +142,8 @@ impl Timeline {
     /// When an open, unbounded split that is quiet will turn idle, if none speaks before.
     #[must_use]
     pub fn next_idle_ns(&self) -> Option<u64> {
-        let quiet = self
-            .splits
-            .iter()
-            .filter(|split| !split.bounded && split.status == SplitStatus::Open);
+        let quiet =
+            self.splits.iter().filter(|split| !split.bounded && split.status == SplitStatus::Open);
         quiet
             .filter_map(|split| split.quiet_since_ns)
             .map(|since| since.saturating_add(self.idle_after_ns))
@@ -177,19 +175,13 @@ impl Timeline {
     /// Whether every split is at its end.
     #[must_use]
     pub fn all_ended(&self) -> bool {
-        self.splits
-            .iter()
-            .all(|split| split.status == SplitStatus::Ended)
+        self.splits.iter().all(|split| split.status == SplitStatus::Ended)
     }
 
     /// The highest event time of any record so far: how far the stage has come.
     #[must_use]
     pub fn highest(&self) -> EventTime {
-        self.splits
-            .iter()
-            .map(|split| split.highest)
-            .max()
-            .unwrap_or(EventTime::MIN)
+        self.splits.iter().map(|split| split.highest).max().unwrap_or(EventTime::MIN)
     }
 }
 
@@ -210,10 +202,7 @@ mod tests {
         assert_eq!(timeline.advance(), Some((EventTime(89), false)));
         assert!(!timeline.record(0, EventTime(90)));
         assert_eq!(timeline.advance(), None);
-        assert!(
-            timeline.record(0, EventTime(89)),
-            "late means at or before the watermark"
-        );
+        assert!(timeline.record(0, EventTime(89)), "late means at or before the watermark");
     }
 
     #[test]
@@ -243,15 +232,8 @@ mod tests {
         timeline.quiet(1, 6_000);
         assert_eq!(timeline.status(1), SplitStatus::Idle);
         assert_eq!(timeline.advance(), Some((EventTime(89), false)));
-        assert!(
-            timeline.record(1, EventTime(20)),
-            "the others went on without it"
-        );
-        assert_eq!(
-            timeline.advance(),
-            None,
-            "and the watermark does not go back"
-        );
+        assert!(timeline.record(1, EventTime(20)), "the others went on without it");
+        assert_eq!(timeline.advance(), None, "and the watermark does not go back");
         timeline.quiet(0, 7_000);
         timeline.quiet(1, 7_000);
         timeline.quiet(0, 8_000);
@@ -264,10 +246,7 @@ mod tests {
         let mut timeline = Timeline::new(&[true], None, 1_000);
         assert!(!timeline.record(0, EventTime(100)));
         assert!(!timeline.record(0, EventTime(i64::MIN)));
-        assert_eq!(
-            (timeline.advance(), timeline.highest()),
-            (None, EventTime(100))
-        );
+        assert_eq!((timeline.advance(), timeline.highest()), (None, EventTime(100)));
     }
 
     #[test]

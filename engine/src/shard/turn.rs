@@ -54,9 +54,7 @@ pub(crate) struct Shard {
 
 impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shard")
-            .field("stage_count", &self.stages.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Shard").field("stage_count", &self.stages.len()).finish_non_exhaustive()
     }
 }
 
@@ -69,7 +67,7 @@ impl Shard {
             counters: parts.counters,
             barrier: parts.barrier,
             stall: parts.stall,
-            tally: ShardCount::default(),
+            tally: ShardCount { watermark_micros: i64::MIN, ..ShardCount::default() },
             aligned_count: 0,
             serving: 0,
             position: IngressPosition::default(),
@@ -130,9 +128,7 @@ impl Shard {
         if !idle {
             return Ok(Turn::Worked);
         }
-        Ok(Turn::Idle {
-            until_ns: wake_at_ns,
-        })
+        Ok(Turn::Idle { until_ns: wake_at_ns })
     }
 
     /// The driver is about to let the core go: the gap until the next turn is no hiccup.
@@ -144,10 +140,7 @@ impl Shard {
     /// The stage and the record that were served last, for the message of a failure.
     #[must_use]
     pub(crate) fn serving(&self) -> (&str, IngressPosition) {
-        let name = self
-            .stages
-            .get(self.serving)
-            .map_or("", |stage| stage.name());
+        let name = self.stages.get(self.serving).map_or("", |stage| stage.name());
         (name, self.position)
     }
 

@@ -33,16 +33,9 @@ impl<I: Item, A: SinkFactory<I>, B: SinkFactory<I>> SinkFactory<I> for Both<A, B
     }
 
     fn open(&self, seat: SinkSeat) -> Self::Sink {
-        let second = SinkSeat {
-            shard: seat.shard,
-            wake: seat.wake.clone(),
-            meter: Meter::silent(),
-        };
-        BothShard {
-            first: self.0.open(seat),
-            second: self.1.open(second),
-            first_took: false,
-        }
+        let second =
+            SinkSeat { shard: seat.shard, wake: seat.wake.clone(), meter: Meter::silent() };
+        BothShard { first: self.0.open(seat), second: self.1.open(second), first_took: false }
     }
 
     /// Finishes both, also where the first fails.

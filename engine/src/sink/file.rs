@@ -35,11 +35,7 @@ pub struct FileShard<I, F> {
 impl<F> FileSink<F> {
     /// Lines in `format` to `path`; `-` is standard output.
     pub fn new(path: impl Into<PathBuf>, format: F) -> Self {
-        Self {
-            path: path.into(),
-            format,
-            writer: Mutex::new(None),
-        }
+        Self { path: path.into(), format, writer: Mutex::new(None) }
     }
 
     fn writer(&self) -> std::sync::MutexGuard<'_, Option<FileWriter>> {

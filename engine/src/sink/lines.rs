@@ -26,11 +26,7 @@ impl Lines {
     /// Lines through `port`.
     #[must_use]
     pub fn new(port: WriterPort) -> Self {
-        Self {
-            port,
-            buffer: WriteBuffer::default(),
-            full_bytes: 0,
-        }
+        Self { port, buffer: WriteBuffer::default(), full_bytes: 0 }
     }
 
     /// The buffer to write one more line to, or `None` while all are in flight.
@@ -55,9 +51,8 @@ impl Lines {
     /// # Errors
     /// The file's failure.
     pub fn poll(&mut self, meter: &mut Meter) -> Result<bool, SinkError> {
-        let any = self
-            .port
-            .poll(|arrivals_ns, written_ns| meter.visible(arrivals_ns, written_ns))?;
+        let any =
+            self.port.poll(|arrivals_ns, written_ns| meter.visible(arrivals_ns, written_ns))?;
         if any {
             self.flush();
         }

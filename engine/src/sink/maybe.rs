@@ -25,8 +25,7 @@ impl<I: Item, S: SinkFactory<I>> SinkFactory<I> for Option<S> {
 impl<I: Item, S: Sink<I>> Sink<I> for Option<S> {
     #[inline]
     fn write(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow {
-        self.as_mut()
-            .map_or(Flow::Ready, |sink| sink.write(header, view))
+        self.as_mut().map_or(Flow::Ready, |sink| sink.write(header, view))
     }
 
     fn flush(&mut self) {

@@ -21,11 +21,7 @@ impl Meter {
     /// Measures by `clock`, the same as the arrival times are of.
     #[must_use]
     pub fn new(clock: Clock, handed: LatencyRecorder, visible: LatencyRecorder) -> Self {
-        Self(Some(Recorders {
-            clock,
-            handed,
-            visible,
-        }))
+        Self(Some(Recorders { clock, handed, visible }))
     }
 
     /// Measures nothing, and reads no clock.
@@ -40,8 +36,7 @@ impl Meter {
         if let Some(to) = &mut self.0
             && arrival_ns != 0
         {
-            to.handed
-                .record(to.clock.now_ns().saturating_sub(arrival_ns));
+            to.handed.record(to.clock.now_ns().saturating_sub(arrival_ns));
         }
     }
 

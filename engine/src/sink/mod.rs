@@ -142,8 +142,6 @@ pub trait SinkFactory<I: Item>: Send + Sync + 'static {
 
 impl std::fmt::Debug for SinkSeat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SinkSeat")
-            .field("shard", &self.shard)
-            .finish_non_exhaustive()
+        f.debug_struct("SinkSeat").field("shard", &self.shard).finish_non_exhaustive()
     }
 }

@@ -128,8 +128,5 @@ fn matches(pattern: &str) -> Result<Vec<SplitPath>, SourceError> {
 }
 
 fn cannot_list(directory: &Path, cause: io::Error) -> SourceError {
-    SourceError::ReadDirectory {
-        path: directory.display().to_string(),
-        cause: Arc::new(cause),
-    }
+    SourceError::ReadDirectory { path: directory.display().to_string(), cause: Arc::new(cause) }
 }

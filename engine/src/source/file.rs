@@ -20,10 +20,7 @@ impl Format {
     /// else CSV.
     #[must_use]
     pub fn of_name(name: &str) -> Self {
-        let name = name
-            .strip_suffix(".gz")
-            .or_else(|| name.strip_suffix(".zst"))
-            .unwrap_or(name);
+        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(name);
         match name.rsplit_once('.') {
             Some((_, "ndjson" | "jsonl" | "json")) => Self::Json,
             _ => Self::Csv,
@@ -44,11 +41,7 @@ pub struct FileSettings {
 
 impl Default for FileSettings {
     fn default() -> Self {
-        Self {
-            format: None,
-            csv: CsvSettings::default(),
-            row_bytes_max: ROW_BYTES_MAX,
-        }
+        Self { format: None, csv: CsvSettings::default(), row_bytes_max: ROW_BYTES_MAX }
     }
 }
 
@@ -78,14 +71,10 @@ impl<R: Record> FileSplit<R> {
     pub fn new(reader: BlockReader, settings: FileSettings) -> Self {
         let bytes_max = settings.row_bytes_max;
         let format = settings.format;
-        Self(
-            match format.unwrap_or_else(|| Format::of_name(reader.name())) {
-                Format::Csv => {
-                    Inner::Csv(Rows::new(reader, CsvDecoder::new(settings.csv), bytes_max))
-                }
-                Format::Json => Inner::Json(Rows::new(reader, JsonDecoder::new(), bytes_max)),
-            },
-        )
+        Self(match format.unwrap_or_else(|| Format::of_name(reader.name())) {
+            Format::Csv => Inner::Csv(Rows::new(reader, CsvDecoder::new(settings.csv), bytes_max)),
+            Format::Json => Inner::Json(Rows::new(reader, JsonDecoder::new(), bytes_max)),
+        })
     }
 }
 

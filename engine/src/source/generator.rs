@@ -16,13 +16,7 @@ impl<R: Record, F: FnMut(u64) -> Option<R> + Send> GeneratorSplit<R, F> {
     /// `make` is asked for record 0, 1, 2 and so on, until it answers `None`.
     #[must_use]
     pub fn new(name: impl Into<String>, make: F) -> Self {
-        Self {
-            name: name.into(),
-            make,
-            sequence: 0,
-            held: None,
-            ended: false,
-        }
+        Self { name: name.into(), make, sequence: 0, held: None, ended: false }
     }
 }
 

@@ -15,11 +15,7 @@ impl<R: Record> VecSplit<R> {
     /// A split that hands out `records`.
     #[must_use]
     pub fn new(name: impl Into<String>, records: Vec<R>) -> Self {
-        Self {
-            name: name.into(),
-            records,
-            next_index: 0,
-        }
+        Self { name: name.into(), records, next_index: 0 }
     }
 }
 
@@ -56,12 +52,7 @@ impl<S> ScriptedSplit<S> {
     /// Stalls before about `stalls_in_256` of 256 answers.
     #[must_use]
     pub fn new(inner: S, seed: u64, stalls_in_256: u8) -> Self {
-        Self {
-            inner,
-            chance: seed,
-            stalls_in_256,
-            wake: None,
-        }
+        Self { inner, chance: seed, stalls_in_256, wake: None }
     }
 
     /// Calls `wake` at each stall, as a reader thread would when bytes arrive.

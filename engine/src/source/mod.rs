@@ -111,12 +111,7 @@ impl KeptReject {
     /// As sinks see it.
     #[must_use]
     pub fn view(&self) -> Reject<'_> {
-        Reject {
-            name: &self.name,
-            line: self.line,
-            reason: self.reason,
-            bytes: &self.bytes,
-        }
+        Reject { name: &self.name, line: self.line, reason: self.reason, bytes: &self.bytes }
     }
 }
 

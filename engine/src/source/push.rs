@@ -48,12 +48,8 @@ pub fn push_source<R: Record>(
         has_room: Condvar::new(),
         capacity,
     });
-    let split = PushSplit {
-        name: name.into(),
-        shared: shared.clone(),
-        batch: VecDeque::new(),
-        held: None,
-    };
+    let split =
+        PushSplit { name: name.into(), shared: shared.clone(), batch: VecDeque::new(), held: None };
     (PushInput { shared }, split)
 }
 
@@ -148,9 +144,7 @@ impl<R: Record> PushInput<R> {
 impl<R> Clone for PushInput<R> {
     fn clone(&self) -> Self {
         self.shared.lock().input_count += 1;
-        Self {
-            shared: self.shared.clone(),
-        }
+        Self { shared: self.shared.clone() }
     }
 }
 

@@ -126,12 +126,9 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
         };
         match decoded {
             Ok(view) => Next::Record(view),
-            Err(reason) => Next::Rejected(Reject {
-                name: self.reader.name(),
-                line: span.line,
-                reason,
-                bytes,
-            }),
+            Err(reason) => {
+                Next::Rejected(Reject { name: self.reader.name(), line: span.line, reason, bytes })
+            }
         }
     }
 
@@ -174,13 +171,7 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
             self.wants_header = false;
             return result.err().map(|cause| self.fail_header(line, cause));
         }
-        Some(Find::Row(Span {
-            is_carried,
-            start,
-            end,
-            line,
-            reject: None,
-        }))
+        Some(Find::Row(Span { is_carried, start, end, line, reject: None }))
     }
 
     /// A line that is no row.
@@ -198,13 +189,7 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
             let cause = crate::decode::HeaderError::Unreadable(reason);
             return Some(self.fail_header(line, cause));
         }
-        Some(Find::Row(Span {
-            is_carried,
-            start,
-            end,
-            line,
-            reject: Some(reason),
-        }))
+        Some(Find::Row(Span { is_carried, start, end, line, reject: Some(reason) }))
     }
 
     fn fail_header(&mut self, line: u64, cause: crate::decode::HeaderError) -> Find {
@@ -231,11 +216,7 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
         if self.at == self.block.len() {
             return self.next_block();
         }
-        if self.carry.is_empty() {
-            self.find_in_block()
-        } else {
-            self.extend_carry()
-        }
+        if self.carry.is_empty() { self.find_in_block() } else { self.extend_carry() }
     }
 
     fn next_block(&mut self) -> Option<Find> {

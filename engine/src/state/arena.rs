@@ -45,12 +45,7 @@ pub(super) struct Room {
 
 impl Arena {
     pub(super) fn new() -> Self {
-        Self {
-            segments: Vec::new(),
-            tail: 0,
-            free: [0; CLASS_COUNT],
-            live_bytes: 0,
-        }
+        Self { segments: Vec::new(), tail: 0, free: [0; CLASS_COUNT], live_bytes: 0 }
     }
 
     /// The bytes of all live rooms.
@@ -86,17 +81,9 @@ impl Arena {
         if head != 0 {
             let offset = LogOffset(head);
             self.free[class] = next_free(self.entry(offset).0);
-            return Room {
-                offset,
-                fresh: false,
-                room_bytes,
-            };
+            return Room { offset, fresh: false, room_bytes };
         }
-        Room {
-            offset: self.append(room_bytes as u64),
-            fresh: true,
-            room_bytes,
-        }
+        Room { offset: self.append(room_bytes as u64), fresh: true, room_bytes }
     }
 
     /// Gives an entry's room back.
@@ -145,10 +132,7 @@ impl Arena {
 
 #[inline(always)]
 fn locate(offset: LogOffset) -> (usize, usize) {
-    (
-        as_index(offset.0 >> SEGMENT_SHIFT),
-        as_index(offset.0 & (SEGMENT_BYTES - 1)),
-    )
+    (as_index(offset.0 >> SEGMENT_SHIFT), as_index(offset.0 & (SEGMENT_BYTES - 1)))
 }
 
 /// The class of rooms for so many bytes, and how many bytes such a room has.
@@ -173,15 +157,9 @@ mod tests {
         let mut last = (0, 0);
         for wanted in (1..5_000).chain([1 << 20, (1 << 26) - 64]) {
             let (class, room_bytes) = class_of(wanted);
-            assert!(
-                room_bytes >= wanted && room_bytes.is_multiple_of(16),
-                "{wanted}"
-            );
+            assert!(room_bytes >= wanted && room_bytes.is_multiple_of(16), "{wanted}");
             assert_eq!(class_of(room_bytes), (class, room_bytes), "{wanted}");
-            assert!(
-                (class, room_bytes) >= last && class < CLASS_COUNT,
-                "{wanted}"
-            );
+            assert!((class, room_bytes) >= last && class < CLASS_COUNT, "{wanted}");
             last = (class, room_bytes);
         }
     }
@@ -206,9 +184,6 @@ mod tests {
         arena.free(offsets.remove(1));
         let walked: Vec<_> = arena.iter().map(|(offset, _)| offset).collect();
         assert_eq!(walked, offsets);
-        assert!(
-            arena.take(30 << 20).offset < offsets[3],
-            "a dead room is used again"
-        );
+        assert!(arena.take(30 << 20).offset < offsets[3], "a dead room is used again");
     }
 }

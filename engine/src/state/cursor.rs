@@ -110,16 +110,11 @@ pub(super) fn slot_entries(
     store: &Store,
     operator: OperatorId,
 ) -> impl Iterator<Item = (LogOffset, Entry<'_>)> {
-    store
-        .entries()
-        .filter(move |(_, entry)| entry.operator() == operator)
+    store.entries().filter(move |(_, entry)| entry.operator() == operator)
 }
 
 fn position_of(entry: Entry<'_>) -> SlotPosition {
-    SlotPosition {
-        hash: entry.hash().0,
-        namespace: entry.namespace(),
-    }
+    SlotPosition { hash: entry.hash().0, namespace: entry.namespace() }
 }
 
 /// Keeps the `count` least, and all that are at the same position as the last of them, so that

@@ -32,9 +32,7 @@ pub(super) struct Entry<'a>(pub(super) &'a [u8]);
 impl<'a> Entry<'a> {
     #[inline(always)]
     fn header(self) -> &'a [u8; HEADER_BYTES] {
-        self.0
-            .first_chunk()
-            .expect("an entry is never shorter than its header")
+        self.0.first_chunk().expect("an entry is never shorter than its header")
     }
 
     #[inline(always)]
@@ -126,9 +124,8 @@ pub(super) fn write(room: &mut [u8], key: &EntryKey<'_>, value_bytes: usize, fre
     if !fresh {
         room[HEADER_BYTES..].fill(0);
     }
-    let header: &mut [u8; HEADER_BYTES] = room
-        .first_chunk_mut()
-        .expect("a room has space for the header it was made for");
+    let header: &mut [u8; HEADER_BYTES] =
+        room.first_chunk_mut().expect("a room has space for the header it was made for");
     key.hash.0.write(&mut header[0..]);
     key.namespace.write(&mut header[8..]);
     length(value_bytes).write(&mut header[16..]);

@@ -51,11 +51,7 @@ struct Growth {
 
 impl Index {
     pub(super) fn new() -> Self {
-        Self {
-            table: Table::new(SLOTS_MIN),
-            growth: None,
-            entry_count: 0,
-        }
+        Self { table: Table::new(SLOTS_MIN), growth: None, entry_count: 0 }
     }
 
     pub(super) fn entry_count(&self) -> u64 {
@@ -63,10 +59,7 @@ impl Index {
     }
 
     pub(super) fn table_bytes(&self) -> u64 {
-        let old = self
-            .growth
-            .as_ref()
-            .map_or(0, |growth| growth.old.slot_count());
+        let old = self.growth.as_ref().map_or(0, |growth| growth.old.slot_count());
         (self.table.slot_count() + old) * 8
     }
 
@@ -180,11 +173,7 @@ impl Index {
         let old = std::mem::replace(&mut self.table, Table::new(slot_count));
         let empty = (0..old.slot_count()).find(|&at| old.get(at) == 0);
         let start = empty.expect("a table is never full") + 1;
-        self.growth = Some(Growth {
-            old,
-            start,
-            progress: 0,
-        });
+        self.growth = Some(Growth { old, start, progress: 0 });
     }
 
     /// Moves some slots, up to the end of a run (invariant 2).
@@ -236,10 +225,7 @@ struct Table {
 impl Table {
     fn new(slot_count: u64) -> Self {
         assert!(slot_count.is_power_of_two());
-        Self {
-            memory: Memory::zeroed(as_index(slot_count * 8)),
-            mask: slot_count - 1,
-        }
+        Self { memory: Memory::zeroed(as_index(slot_count * 8)), mask: slot_count - 1 }
     }
 
     fn slot_count(&self) -> u64 {

@@ -27,10 +27,7 @@ impl Store {
     /// An empty store. It takes memory as entries come.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            index: Index::new(),
-            arena: Arena::new(),
-        }
+        Self { index: Index::new(), arena: Arena::new() }
     }
 
     /// The entry of `key`.
@@ -38,8 +35,7 @@ impl Store {
     #[must_use]
     pub fn find(&self, key: &EntryKey<'_>) -> Option<LogOffset> {
         let arena = &self.arena;
-        self.index
-            .find(key.index_hash(), |offset| arena.entry(offset).is_of(key))
+        self.index.find(key.index_hash(), |offset| arena.entry(offset).is_of(key))
     }
 
     /// The entry of `key`, looked for at `hint` first. A hint is checked, not trusted: it may
@@ -77,9 +73,7 @@ impl Store {
             let mixed = |hash: &KeyHash| EntryKey::mixed(*hash, operator, 0);
             let words = hashes.iter().map(|hash| self.index.home(mixed(hash)));
             std::hint::black_box(words.fold(0, |sum, word| sum ^ word));
-            let offsets = hashes
-                .iter()
-                .filter_map(|hash| self.index.candidate(mixed(hash)));
+            let offsets = hashes.iter().filter_map(|hash| self.index.candidate(mixed(hash)));
             let bytes = offsets.map(|offset| self.arena.entry(offset).ends());
             std::hint::black_box(bytes.fold(0, |sum, byte| sum ^ byte));
         }
@@ -108,15 +102,11 @@ impl Store {
     /// Adds the entry of `key`, which has none, with a value of `value_bytes` zeroes.
     pub fn insert(&mut self, key: &EntryKey<'_>, value_bytes: usize) -> LogOffset {
         debug_assert!(self.find(key).is_none(), "the entry is there already");
-        let room = self
-            .arena
-            .take(entry::entry_bytes(key.key.len(), value_bytes));
+        let room = self.arena.take(entry::entry_bytes(key.key.len(), value_bytes));
         let bytes = &mut self.arena.entry_mut(room.offset)[..room.room_bytes];
         entry::write(bytes, key, value_bytes, room.fresh);
         let arena = &self.arena;
-        self.index.insert(key.index_hash(), room.offset, |offset| {
-            arena.entry(offset).index_hash()
-        });
+        self.index.insert(key.index_hash(), room.offset, |offset| arena.entry(offset).index_hash());
         room.offset
     }
 
@@ -200,8 +190,7 @@ impl Store {
     pub fn delete_at(&mut self, offset: LogOffset) {
         let hash = self.live(offset).index_hash();
         let arena = &self.arena;
-        self.index
-            .remove(hash, offset, |offset| arena.entry(offset).index_hash());
+        self.index.remove(hash, offset, |offset| arena.entry(offset).index_hash());
         self.arena.free(offset);
     }
 
@@ -294,9 +283,7 @@ impl Store {
     }
 
     fn replace(&mut self, key: &EntryKey<'_>, old: LogOffset, value_bytes: usize) -> LogOffset {
-        let room = self
-            .arena
-            .take(entry::entry_bytes(key.key.len(), value_bytes));
+        let room = self.arena.take(entry::entry_bytes(key.key.len(), value_bytes));
         let bytes = &mut self.arena.entry_mut(room.offset)[..room.room_bytes];
         entry::write(bytes, key, value_bytes, room.fresh);
         self.index.repoint(key.index_hash(), old, room.offset);

@@ -25,11 +25,7 @@ pub(crate) struct RowView<'a> {
 
 impl Row {
     pub(crate) fn new(order: u64, amount: i64) -> Self {
-        Self {
-            order,
-            amount,
-            name: format!("row {order}"),
-        }
+        Self { order, amount, name: format!("row {order}") }
     }
 }
 
@@ -39,18 +35,10 @@ impl Item for Row {
 
 impl Record for Row {
     type Archived = ArchivedRow;
-    const SCHEMA: Schema = Schema {
-        name: "Row",
-        fields: &[],
-        event_time_index: None,
-    };
+    const SCHEMA: Schema = Schema { name: "Row", fields: &[], event_time_index: None };
 
     fn view(&self) -> RowView<'_> {
-        RowView {
-            order: self.order,
-            amount: self.amount,
-            name: &self.name,
-        }
+        RowView { order: self.order, amount: self.amount, name: &self.name }
     }
     fn view_archived(archived: &ArchivedRow) -> RowView<'_> {
         RowView {
@@ -60,11 +48,7 @@ impl Record for Row {
         }
     }
     fn to_record(view: RowView<'_>) -> Self {
-        Self {
-            order: view.order,
-            amount: view.amount,
-            name: view.name.to_owned(),
-        }
+        Self { order: view.order, amount: view.amount, name: view.name.to_owned() }
     }
     fn event_time(_: RowView<'_>) -> Option<EventTime> {
         None
@@ -85,26 +69,16 @@ impl Record for Row {
 
 /// The header of a record of `key` at `time`.
 pub(crate) fn header<K: Key>(key: K::View<'_>, time: i64) -> FrameHeader {
-    FrameHeader {
-        key_hash: K::hash(key),
-        event_time: EventTime(time),
-        ..FrameHeader::default()
-    }
+    FrameHeader { key_hash: K::hash(key), event_time: EventTime(time), ..FrameHeader::default() }
 }
 
 /// Everything at or before `watermark` is due.
 pub(crate) fn at(watermark: i64) -> Due {
-    Due {
-        watermark: EventTime(watermark),
-        ended: false,
-    }
+    Due { watermark: EventTime(watermark), ended: false }
 }
 
 /// The input has ended.
-pub(crate) const ENDED: Due = Due {
-    watermark: EventTime::MAX,
-    ended: true,
-};
+pub(crate) const ENDED: Due = Due { watermark: EventTime::MAX, ended: true };
 
 /// Drains what is due as a body does; each item is refused once before it is taken.
 pub(crate) fn drain<Op: KeyedOperator, T: PartialEq + std::fmt::Debug>(

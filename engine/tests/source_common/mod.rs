@@ -28,11 +28,7 @@ impl Item for Payment {
 }
 
 const fn field(name: &'static str, field_type: FieldType, optional: bool) -> FieldSchema {
-    FieldSchema {
-        name,
-        field_type,
-        optional,
-    }
+    FieldSchema { name, field_type, optional }
 }
 
 impl Record for Payment {
@@ -50,23 +46,13 @@ impl Record for Payment {
     };
 
     fn view(&self) -> PaymentView<'_> {
-        PaymentView {
-            id: self.id,
-            who: &self.who,
-            amount: self.amount,
-            fraud: self.fraud,
-        }
+        PaymentView { id: self.id, who: &self.who, amount: self.amount, fraud: self.fraud }
     }
     fn view_archived((): &()) -> PaymentView<'_> {
         unreachable!("these tests make no frames")
     }
     fn to_record(view: PaymentView<'_>) -> Self {
-        Self {
-            id: view.id,
-            who: view.who.to_owned(),
-            amount: view.amount,
-            fraud: view.fraud,
-        }
+        Self { id: view.id, who: view.who.to_owned(), amount: view.amount, fraud: view.fraud }
     }
     fn event_time(_: PaymentView<'_>) -> Option<EventTime> {
         None
@@ -103,11 +89,9 @@ pub(crate) fn drain(split: &mut impl Split<Payment>) -> Vec<Row> {
     loop {
         rows.push(match split.next() {
             Next::Record(view) => Row::Record(Payment::to_record(view)),
-            Next::Rejected(reject) => Row::Rejected(
-                reject.line,
-                reject.reason.to_string(),
-                reject.bytes.to_vec(),
-            ),
+            Next::Rejected(reject) => {
+                Row::Rejected(reject.line, reject.reason.to_string(), reject.bytes.to_vec())
+            }
             Next::Pending => continue,
             Next::Ended => return rows,
             Next::Failed(error) => {

@@ -9,12 +9,7 @@ use pelton::source::{FileSettings, FileSplit};
 use super::source_common::{Payment, Row, drain};
 
 pub(crate) fn payment(id: u64, who: &str, amount: i64, fraud: Option<u8>) -> Row {
-    Row::Record(Payment {
-        id,
-        who: who.to_owned(),
-        amount: Decimal(amount * Decimal::ONE),
-        fraud,
-    })
+    Row::Record(Payment { id, who: who.to_owned(), amount: Decimal(amount * Decimal::ONE), fraud })
 }
 
 /// A file of `bytes` called `name`, read in blocks of `block_bytes`.

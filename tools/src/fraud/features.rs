@@ -28,12 +28,8 @@ impl Features {
     #[inline]
     #[must_use]
     pub fn of(input: &RuleInput) -> Self {
-        let averaged = |window: &WindowSums| {
-            (
-                window.count,
-                rounded_quotient(window.sum_micros, window.count),
-            )
-        };
+        let averaged =
+            |window: &WindowSums| (window.count, rounded_quotient(window.sum_micros, window.count));
         let [day, week, month] = &input.customer;
         Self {
             customer: [averaged(day), averaged(week), averaged(month)],
@@ -78,15 +74,8 @@ mod tests {
 
     #[test]
     fn a_row_has_the_columns_of_the_header() {
-        let customer = WindowSums {
-            count: 3,
-            sum_micros: 100_000_000,
-            sum_squares: 0,
-        };
-        let terminal = RiskCounts {
-            count: 3,
-            frauds: 2,
-        };
+        let customer = WindowSums { count: 3, sum_micros: 100_000_000, sum_squares: 0 };
+        let terminal = RiskCounts { count: 3, frauds: 2 };
         let input = RuleInput {
             amount_micros: 0,
             customer: [customer; 3],
@@ -95,13 +84,7 @@ mod tests {
         let mut out = Vec::new();
         push_features(9, &input, &mut out);
         let row = String::from_utf8(out).unwrap();
-        assert_eq!(
-            row,
-            "9,3,33.333333,3,33.333333,3,33.333333,0,0.000000,3,0.666667,3,0.666667\n"
-        );
-        assert_eq!(
-            row.matches(',').count(),
-            FEATURES_HEADER.matches(',').count()
-        );
+        assert_eq!(row, "9,3,33.333333,3,33.333333,3,33.333333,0,0.000000,3,0.666667,3,0.666667\n");
+        assert_eq!(row.matches(',').count(), FEATURES_HEADER.matches(',').count());
     }
 }

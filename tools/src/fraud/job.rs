@@ -194,31 +194,20 @@ pub fn fraud(
     let customers = transactions
         .key_by(|t| t.customer_id)
         .in_time_order_if(waits, |t| t.transaction_id)
-        .exact_windows::<Spend, 3, _>(
-            ExactSpec {
-                lengths: WINDOWS,
-                delay: TimeSpan::ZERO,
-            },
-            |t| (t.transaction_id, t.amount.0),
-        )
+        .exact_windows::<Spend, 3, _>(ExactSpec { lengths: WINDOWS, delay: TimeSpan::ZERO }, |t| {
+            (t.transaction_id, t.amount.0)
+        })
         .named("customer")
         .map(|(t, windows)| customer_facts(t, &windows, &customer_rules));
     let terminals = transactions
         .key_by(|t| t.terminal_id)
         .in_time_order_if(waits, |t| t.transaction_id)
-        .exact_windows::<Risk, 3, _>(
-            ExactSpec {
-                lengths: WINDOWS,
-                delay: LABEL_DELAY,
-            },
-            |t| (t.transaction_id, t.fraud.unwrap_or(false)),
-        )
+        .exact_windows::<Risk, 3, _>(ExactSpec { lengths: WINDOWS, delay: LABEL_DELAY }, |t| {
+            (t.transaction_id, t.fraud.unwrap_or(false))
+        })
         .named("terminal")
         .map(|(_, windows)| terminal_facts(&windows, &rules));
-    customers
-        .join_by_position(terminals)
-        .named("decision")
-        .map(|(c, t)| decided(c, t))
+    customers.join_by_position(terminals).named("decision").map(|(c, t)| decided(c, t))
 }
 
 #[inline]
@@ -262,15 +251,8 @@ fn average(window: &WindowSums) -> Decimal {
 #[inline]
 fn terminal_facts(windows: &[(u64, u64); 3], rules: &CompiledRules) -> TerminalFactsView {
     let counts = |&(count, frauds): &(u64, u64)| RiskCounts { count, frauds };
-    let terminal = [
-        counts(&windows[0]),
-        counts(&windows[1]),
-        counts(&windows[2]),
-    ];
-    let input = RuleInput {
-        terminal,
-        ..RuleInput::default()
-    };
+    let terminal = [counts(&windows[0]), counts(&windows[1]), counts(&windows[2])];
+    let input = RuleInput { terminal, ..RuleInput::default() };
     TerminalFactsView {
         count_1d: terminal[0].count,
         frauds_1d: terminal[0].frauds,

@@ -150,11 +150,7 @@ impl Frauds {
     fn add(&mut self, flagged: bool, amount_micros: i64) {
         self.count += 1;
         self.flagged += u64::from(flagged);
-        let side = if flagged {
-            &mut self.saved_micros
-        } else {
-            &mut self.lost_micros
-        };
+        let side = if flagged { &mut self.saved_micros } else { &mut self.lost_micros };
         *side += i128::from(amount_micros);
     }
 
@@ -177,18 +173,12 @@ impl Frauds {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a share is shown to four places"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a share is shown to four places")]
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "cents are exact up to 90 millions of millions"
-)]
+#[expect(clippy::cast_precision_loss, reason = "cents are exact up to 90 millions of millions")]
 fn money(micros: i128) -> f64 {
     (micros / 10_000) as f64 / 100.0
 }
@@ -220,16 +210,10 @@ mod tests {
 
         let quality = whole.quality().unwrap();
         assert_eq!(quality.false_positives, 1);
-        assert_eq!(
-            (quality.approved, quality.reviewed, quality.declined),
-            (3, 2, 1)
-        );
+        assert_eq!((quality.approved, quality.reviewed, quality.declined), (3, 2, 1));
         assert_eq!(quality.all.precision, Some(2.0 / 3.0));
         assert_eq!(quality.all.recall, Some(2.0 / 3.0));
-        assert_eq!(
-            (quality.all.money_saved, quality.all.money_lost),
-            (350.5, 70.0)
-        );
+        assert_eq!((quality.all.money_saved, quality.all.money_lost), (350.5, 70.0));
         let [large, terminal] = &quality.scenarios[..] else {
             panic!("two scenarios");
         };

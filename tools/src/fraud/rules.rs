@@ -312,10 +312,7 @@ mod tests {
         let text =
             format!("{DECISION}[[amount]]\nname = \"large\"\nscore = 5\nover = 1.0\novr = 2\n");
         let error = error_of(&text);
-        assert!(
-            error.starts_with("my.toml, line 8: unknown field `ovr`"),
-            "{error}"
-        );
+        assert!(error.starts_with("my.toml, line 8: unknown field `ovr`"), "{error}");
         assert!(!error.contains('\n'), "{error}");
     }
 

@@ -39,21 +39,12 @@ pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
     if let Some(path) = &args.late {
         options = options.late(FileSink::json(path));
     }
-    let inputs = args
-        .input
-        .iter()
-        .map(|path| path.to_string_lossy().into_owned());
+    let inputs = args.input.iter().map(|path| path.to_string_lossy().into_owned());
     let transactions = job.source(Files::new(inputs), options);
-    let outputs = Outputs {
-        decisions: &args.output,
-        features: args.features.as_deref(),
-    };
+    let outputs = Outputs { decisions: &args.output, features: args.features.as_deref() };
     let decided = fraud(transactions, Arc::clone(&rules), order);
     let tally = quality(Arc::clone(&rules));
-    let files = Both(
-        decisions(outputs.decisions, rules),
-        outputs.features.map(features),
-    );
+    let files = Both(decisions(outputs.decisions, rules), outputs.features.map(features));
     decided.to(Both(files, tally.clone()));
     let rate = args.rate.map(rate_of);
     let finished = run_job(job, settings(&args.engine, rate), None)?;
@@ -116,10 +107,7 @@ pub fn run_generated(
     let decided = fraud(transactions, Arc::clone(&rules), Order::Arrival);
     let tally = quality(Arc::clone(&rules));
     decided.to(Both(decisions(&files.decisions, rules), tally.clone()));
-    let settings = pelton::Settings {
-        rate: Some(rate),
-        ..pelton::Settings::default()
-    };
+    let settings = pelton::Settings { rate: Some(rate), ..pelton::Settings::default() };
     let finished = run_job(job, settings, Some(count))?.with_quality(tally.total().quality());
     Ok(finished)
 }

@@ -99,23 +99,10 @@ pub enum Half {
 /// When a rule holds.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Test {
-    Amount {
-        over_micros: i64,
-    },
-    CustomerSpend {
-        deviations: f64,
-        times: f64,
-        count_min: u64,
-    },
-    TerminalRisk {
-        window: usize,
-        risk_min: f64,
-        count_min: u64,
-    },
-    Velocity {
-        count_min: u64,
-        times: f64,
-    },
+    Amount { over_micros: i64 },
+    CustomerSpend { deviations: f64, times: f64, count_min: u64 },
+    TerminalRisk { window: usize, risk_min: f64, count_min: u64 },
+    Velocity { count_min: u64, times: f64 },
 }
 
 /// The square of an amount in whole cents, for [`WindowSums::sum_squares`]; what a window adds
@@ -155,11 +142,7 @@ impl Test {
     }
 
     pub(super) fn customer_spend(deviations: f64, times: f64, count_min: u32) -> Self {
-        Self::CustomerSpend {
-            deviations,
-            times,
-            count_min: count_min.max(1).into(),
-        }
+        Self::CustomerSpend { deviations, times, count_min: count_min.max(1).into() }
     }
 
     /// `None` where no window of so many days is kept.
@@ -172,10 +155,7 @@ impl Test {
     }
 
     pub(super) fn velocity(count_min: u32, times: f64) -> Self {
-        Self::Velocity {
-            count_min: count_min.into(),
-            times,
-        }
+        Self::Velocity { count_min: count_min.into(), times }
     }
 
     fn half(&self) -> Half {
@@ -191,11 +171,7 @@ impl Test {
     fn holds(&self, input: &RuleInput) -> bool {
         match *self {
             Self::Amount { over_micros } => input.amount_micros > over_micros,
-            Self::CustomerSpend {
-                deviations,
-                times,
-                count_min,
-            } => {
+            Self::CustomerSpend { deviations, times, count_min } => {
                 // The cheap half first: most transactions are near their average.
                 let Some((average, earlier)) = earlier_average(input, count_min) else {
                     return false;
@@ -204,11 +180,7 @@ impl Test {
                 cents >= times * average
                     && cents - average > deviations * spread(input, average, earlier)
             }
-            Self::TerminalRisk {
-                window,
-                risk_min,
-                count_min,
-            } => {
+            Self::TerminalRisk { window, risk_min, count_min } => {
                 let RiskCounts { count, frauds } = input.terminal[window];
                 count >= count_min && float(frauds.into()) >= risk_min * float(count.into())
             }
@@ -232,10 +204,7 @@ fn earlier_average(input: &RuleInput, count_min: u64) -> Option<(f64, f64)> {
     }
     let sum_micros = month.sum_micros - i128::from(input.amount_micros);
     let earlier = float(earlier.into());
-    Some((
-        float(sum_micros) / float(MICROS_A_CENT.into()) / earlier,
-        earlier,
-    ))
+    Some((float(sum_micros) / float(MICROS_A_CENT.into()) / earlier, earlier))
 }
 
 /// The standard deviation in cents of the same transactions.
@@ -243,9 +212,7 @@ fn earlier_average(input: &RuleInput, count_min: u64) -> Option<(f64, f64)> {
 fn spread(input: &RuleInput, average: f64, earlier: f64) -> f64 {
     let squares = input.customer[2].sum_squares - cents_squared(input.amount_micros);
     // Amounts with parts of a cent can bring this below 0 by a rounding.
-    (float(squares) / earlier - average * average)
-        .max(0.0)
-        .sqrt()
+    (float(squares) / earlier - average * average).max(0.0).sqrt()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the nearest float is meant")]
@@ -260,11 +227,7 @@ fn float(value: i128) -> f64 {
 
 impl CompiledRules {
     pub(super) fn new(thresholds: Thresholds) -> Self {
-        Self {
-            thresholds,
-            rules: Vec::new(),
-            names: Vec::new(),
-        }
+        Self { thresholds, rules: Vec::new(), names: Vec::new() }
     }
 
     pub(super) fn add(&mut self, name: String, score: u32, test: Test) {
@@ -307,11 +270,7 @@ impl CompiledRules {
         } else {
             Decision::Approve
         };
-        Verdict {
-            decision,
-            score,
-            reasons,
-        }
+        Verdict { decision, score, reasons }
     }
 
     /// The verdict on a transaction, from both halves at once.
@@ -346,7 +305,7 @@ impl CompiledRules {
         push_u64(out, transaction_id);
         if verdict.decision == Decision::Approve && verdict.score == 0 && verdict.reasons.0 == 0 {
             // Nearly all: one copy.
-            out.extend_from_slice(b",\"decision\":\"approve\",\"score\":0,\"reasons\":[]}\n");
+            out.extend_from_slice(b",\"decision\":\"approve\",\"score\":0,\"reasons\":[]}");
             return;
         }
         out.extend_from_slice(b",\"decision\":\"");
@@ -421,14 +380,8 @@ mod tests {
     #[test]
     fn a_terminal_with_known_frauds_is_named_by_window() {
         let mut input = paying(&[5_000; 3], 5_000);
-        input.terminal[0] = RiskCounts {
-            count: 1,
-            frauds: 1,
-        };
-        input.terminal[1] = RiskCounts {
-            count: 4,
-            frauds: 2,
-        };
+        input.terminal[0] = RiskCounts { count: 1, frauds: 1 };
+        input.terminal[1] = RiskCounts { count: 4, frauds: 2 };
         let line = verdict_line(&input);
         assert!(line.contains("\"decline\",\"score\":100,"), "{line}");
         assert!(line.contains("[\"terminal_risk_1d\",\"terminal_risk_7d\"]"));

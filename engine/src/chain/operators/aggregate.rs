@@ -55,14 +55,7 @@ where
     /// An aggregate of what `read` makes of each record.
     pub fn new(operator: OperatorId, emit: Emit, read: F) -> Self {
         let finals = SlotCursor::new(operator, None);
-        Self {
-            operator,
-            emit,
-            read,
-            after: None,
-            finals,
-            kinds: PhantomData,
-        }
+        Self { operator, emit, read, after: None, finals, kinds: PhantomData }
     }
 }
 
@@ -94,12 +87,7 @@ where
     ) -> Option<Self::Emission> {
         let (offset, added) = K::with_bytes(key, |bytes| {
             let (operator, hash) = (self.operator, header.key_hash);
-            let key = EntryKey {
-                operator,
-                hash,
-                key: bytes,
-                namespace: 0,
-            };
+            let key = EntryKey { operator, hash, key: bytes, namespace: 0 };
             state.find_or_insert(&key, V::State::BYTES)
         });
         let offset = state.writable(offset);
@@ -111,20 +99,13 @@ where
         let (kind, value) = match self.emit {
             Emit::AtEnd => return None,
             Emit::EveryChange { .. } if added => (RowKind::Insert, after),
-            Emit::EveryChange {
-                update_before: false,
-            } => (RowKind::UpdateAfter, after),
-            Emit::EveryChange {
-                update_before: true,
-            } => {
+            Emit::EveryChange { update_before: false } => (RowKind::UpdateAfter, after),
+            Emit::EveryChange { update_before: true } => {
                 self.after = Some((*header, offset));
                 (RowKind::UpdateBefore, before)
             }
         };
-        Some(AggregateEmission {
-            kind,
-            value: V::output(value),
-        })
+        Some(AggregateEmission { kind, value: V::output(value) })
     }
 
     #[inline(always)]
@@ -140,37 +121,24 @@ where
     #[inline(always)]
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
         if self.after.is_none() && due.ended && self.emit == Emit::AtEnd {
-            let header = FrameHeader {
-                event_time: EventTime::MAX,
-                ..FrameHeader::default()
-            };
-            self.after = self.finals.next(state).map(|offset| {
-                (
-                    FrameHeader {
-                        key_hash: state.hash(offset),
-                        ..header
-                    },
-                    offset,
-                )
-            });
+            let header = FrameHeader { event_time: EventTime::MAX, ..FrameHeader::default() };
+            self.after = self
+                .finals
+                .next(state)
+                .map(|offset| (FrameHeader { key_hash: state.hash(offset), ..header }, offset));
         }
         self.after.is_some()
     }
 
     fn due<'s>(&'s self, state: &'s Store) -> (FrameHeader, <Self::Out as Item>::View<'s>) {
-        let (header, offset) = self
-            .after
-            .expect("asked only after `advance` answered `true`");
+        let (header, offset) = self.after.expect("asked only after `advance` answered `true`");
         let kind = match self.emit {
             Emit::AtEnd => RowKind::Insert,
             Emit::EveryChange { .. } => RowKind::UpdateAfter,
         };
         let key = K::from_bytes(state.key(offset));
         let value = V::output(state.field(offset, 0));
-        (
-            FrameHeader { kind, ..header },
-            ChangeView { kind, key, value },
-        )
+        (FrameHeader { kind, ..header }, ChangeView { kind, key, value })
     }
 
     fn done(&mut self, _: &mut Store) {

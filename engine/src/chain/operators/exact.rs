@@ -69,22 +69,12 @@ where
     /// Panics where a length is not positive or the delay is negative: a bug in the job.
     pub fn new(operator: OperatorId, spec: ExactSpec<N>, read: F) -> Self {
         assert!(N > 0, "there is a window");
-        assert!(
-            spec.lengths.into_iter().min() > Some(TimeSpan::ZERO),
-            "a window has a length"
-        );
+        assert!(spec.lengths.into_iter().min() > Some(TimeSpan::ZERO), "a window has a length");
         assert!(spec.delay >= TimeSpan::ZERO, "windows don't look ahead");
         let delay = spec.delay.0.unsigned_abs();
         let reaches = spec.lengths.map(|length| delay + length.0.unsigned_abs());
         let longest = reaches.into_iter().max().unwrap_or(0);
-        Self {
-            operator,
-            reaches,
-            delay,
-            longest,
-            read,
-            kinds: PhantomData,
-        }
+        Self { operator, reaches, delay, longest, read, kinds: PhantomData }
     }
 
     #[inline(always)]
@@ -309,19 +299,10 @@ where
         view: I::View<'_>,
     ) -> Option<Self::Emission> {
         let (order, item) = (self.read)(view);
-        let event = Event {
-            time: header.event_time.0,
-            order,
-            item,
-        };
+        let event = Event { time: header.event_time.0, order, item };
         K::with_bytes(key, |bytes| {
             let (operator, hash) = (self.operator, header.key_hash);
-            let key = EntryKey {
-                operator,
-                hash,
-                key: bytes,
-                namespace: 0,
-            };
+            let key = EntryKey { operator, hash, key: bytes, namespace: 0 };
             Some(self.apply_event(state, key, event))
         })
     }

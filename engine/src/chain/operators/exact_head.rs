@@ -61,25 +61,12 @@ impl<I: Fixed, S: Fixed> Fixed for Window<I, S> {
     fn read(bytes: &[u8]) -> Self {
         let bytes = &bytes[..Self::BYTES];
         let (oldest, hint, oldest_time, oldest_item, state) = Fixed::read(bytes);
-        Self {
-            oldest,
-            hint,
-            oldest_time,
-            oldest_item,
-            state,
-        }
+        Self { oldest, hint, oldest_time, oldest_item, state }
     }
     #[inline(always)]
     fn write(self, bytes: &mut [u8]) {
         let bytes = &mut bytes[..Self::BYTES];
-        (
-            self.oldest,
-            self.hint,
-            self.oldest_time,
-            self.oldest_item,
-            self.state,
-        )
-            .write(bytes);
+        (self.oldest, self.hint, self.oldest_time, self.oldest_item, self.state).write(bytes);
     }
 }
 
@@ -91,28 +78,13 @@ impl<I: Fixed, S: Fixed, const N: usize> Fixed for Head<I, S, N> {
         let (first, next, newest) = Fixed::read(bytes);
         let (to_add, to_add_time, next_hint, to_add_hint) = Fixed::read(&bytes[32..]);
         let windows = Fixed::read(&bytes[64..]);
-        Self {
-            first,
-            next,
-            newest,
-            to_add,
-            to_add_time,
-            next_hint,
-            to_add_hint,
-            windows,
-        }
+        Self { first, next, newest, to_add, to_add_time, next_hint, to_add_hint, windows }
     }
     #[inline(always)]
     fn write(self, bytes: &mut [u8]) {
         let bytes = &mut bytes[..Self::BYTES];
         (self.first, self.next, self.newest).write(bytes);
-        let Self {
-            to_add,
-            to_add_time,
-            next_hint,
-            to_add_hint,
-            ..
-        } = self;
+        let Self { to_add, to_add_time, next_hint, to_add_hint, .. } = self;
         (to_add, to_add_time, next_hint, to_add_hint).write(&mut bytes[32..]);
         self.windows.write(&mut bytes[64..]);
     }

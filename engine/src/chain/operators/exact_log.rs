@@ -53,11 +53,7 @@ pub(super) struct Log<'s, I> {
 impl<'s, I: Fixed> Log<'s, I> {
     #[inline(always)]
     pub(super) fn new(store: &'s mut Store, key: EntryKey<'s>) -> Self {
-        Self {
-            store,
-            key,
-            items: PhantomData,
-        }
+        Self { store, key, items: PhantomData }
     }
 
     /// The event of that number, which must be kept still. `hint` is where its chunk may lie, and
@@ -109,10 +105,7 @@ impl<'s, I: Fixed> Log<'s, I> {
 
     #[inline(always)]
     fn chunk_key(&self, chunk: u64) -> EntryKey<'s> {
-        EntryKey {
-            namespace: chunk + 1,
-            ..self.key
-        }
+        EntryKey { namespace: chunk + 1, ..self.key }
     }
 }
 
@@ -136,21 +129,14 @@ fn place_of(number: u64) -> (u64, usize) {
         (chunk, number - 4 * ((1 << chunk) - 1))
     } else {
         let later = number - GROWING_EVENTS;
-        (
-            GROWING_CHUNKS + later / CHUNK_EVENTS_MAX,
-            later % CHUNK_EVENTS_MAX,
-        )
+        (GROWING_CHUNKS + later / CHUNK_EVENTS_MAX, later % CHUNK_EVENTS_MAX)
     };
     (chunk, usize::try_from(place).expect("a place is below 64"))
 }
 
 /// How many events a chunk holds.
 fn event_count(chunk: u64) -> usize {
-    if chunk < GROWING_CHUNKS {
-        4 << chunk
-    } else {
-        64
-    }
+    if chunk < GROWING_CHUNKS { 4 << chunk } else { 64 }
 }
 
 #[cfg(test)]

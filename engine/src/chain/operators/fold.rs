@@ -129,10 +129,7 @@ pub struct CountSum {
     pub sum: i128,
 }
 
-fixed_struct!(CountSum {
-    count: u64,
-    sum: i128
-});
+fixed_struct!(CountSum { count: u64, sum: i128 });
 
 impl Invertible for CountSum {
     type Item = i64;
@@ -161,11 +158,7 @@ pub struct CountSumSquares {
     pub squares: i128,
 }
 
-fixed_struct!(CountSumSquares {
-    count: u64,
-    sum: i128,
-    squares: i128
-});
+fixed_struct!(CountSumSquares { count: u64, sum: i128, squares: i128 });
 
 impl Invertible for CountSumSquares {
     type Item = i64;

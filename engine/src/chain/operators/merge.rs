@@ -83,10 +83,7 @@ impl<L: Record, R: Record> MergeByPosition<L, R> {
     /// A merge that keeps halves under `operator`.
     #[must_use]
     pub fn new(operator: OperatorId) -> Self {
-        Self {
-            operator,
-            kinds: PhantomData,
-        }
+        Self { operator, kinds: PhantomData }
     }
 }
 
@@ -112,12 +109,7 @@ fn entry_key<'k>(
         Side::Left => 0,
         Side::Right => 1,
     };
-    EntryKey {
-        operator,
-        hash: header.key_hash,
-        key,
-        namespace,
-    }
+    EntryKey { operator, hash: header.key_hash, key, namespace }
 }
 
 impl<L: Record, R: Record> PairOperator for MergeByPosition<L, R> {

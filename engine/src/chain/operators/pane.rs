@@ -46,21 +46,13 @@ impl PaneSpec {
     /// Windows that follow each other.
     #[must_use]
     pub fn tumbling(length: TimeSpan) -> Self {
-        Self {
-            length,
-            slide: length,
-            offset: TimeSpan::ZERO,
-        }
+        Self { length, slide: length, offset: TimeSpan::ZERO }
     }
 
     /// Windows that overlap.
     #[must_use]
     pub fn hopping(length: TimeSpan, slide: TimeSpan) -> Self {
-        Self {
-            length,
-            slide,
-            offset: TimeSpan::ZERO,
-        }
+        Self { length, slide, offset: TimeSpan::ZERO }
     }
 }
 
@@ -158,12 +150,8 @@ where
         for offset in state.iter_operator(self.operator) {
             let slice = state.namespace(offset);
             let fired_to: i128 = state.field(offset, 0);
-            let end = self
-                .slices
-                .end_after(fired_to)
-                .max(self.first_open_end(slice));
-            self.heap
-                .push(Reverse((end, state.hash(offset), slice, offset)));
+            let end = self.slices.end_after(fired_to).max(self.first_open_end(slice));
+            self.heap.push(Reverse((end, state.hash(offset), slice, offset)));
         }
     }
 
@@ -171,11 +159,7 @@ where
     fn first_open_end(&self, slice: u64) -> i128 {
         let closed = self.slices.closed_to(self.watermark);
         let first = self.slices.first_end_with(slice_number(slice));
-        if first > closed {
-            first
-        } else {
-            self.slices.end_after(closed)
-        }
+        if first > closed { first } else { self.slices.end_after(closed) }
     }
 
     /// Sets a slice up for its next window, or lets it go (invariant 1).
@@ -183,8 +167,7 @@ where
         let number = state.namespace(slice);
         let next_end = end + self.slices.slide_slices;
         if self.slices.start_of(next_end) <= slice_number(number) {
-            self.heap
-                .push(Reverse((next_end, state.hash(slice), number, slice)));
+            self.heap.push(Reverse((next_end, state.hash(slice), number, slice)));
         } else {
             state.delete_at(slice);
         }
@@ -235,26 +218,16 @@ where
         let namespace = slice_namespace(slice).expect("a slice of a time has a number");
         let (offset, added) = K::with_bytes(key, |bytes| {
             let (operator, hash) = (self.operator, header.key_hash);
-            let key = EntryKey {
-                operator,
-                hash,
-                key: bytes,
-                namespace,
-            };
+            let key = EntryKey { operator, hash, key: bytes, namespace };
             state.find_or_insert(&key, STATE_AT + V::State::BYTES)
         });
         let offset = state.writable(offset);
-        let before = if added {
-            V::start()
-        } else {
-            state.field(offset, STATE_AT)
-        };
+        let before = if added { V::start() } else { state.field(offset, STATE_AT) };
         state.set(offset, STATE_AT, V::add(before, (self.read)(view)));
         if added {
             state.set(offset, 0, i128::MIN / 2);
             let end = self.first_open_end(namespace);
-            self.heap
-                .push(Reverse((end, header.key_hash, namespace, offset)));
+            self.heap.push(Reverse((end, header.key_hash, namespace, offset)));
         }
         None
     }
@@ -279,22 +252,15 @@ where
                 continue;
             }
             let states = self.slices_of(state, end, slice);
-            let merged = states.fold(V::start(), |merged, slice| {
-                V::merge(merged, state.field(slice, STATE_AT))
-            });
-            self.firing = Some(Firing {
-                slice,
-                end,
-                state: merged,
-            });
+            let merged = states
+                .fold(V::start(), |merged, slice| V::merge(merged, state.field(slice, STATE_AT)));
+            self.firing = Some(Firing { slice, end, state: merged });
         }
         true
     }
 
     fn due<'s>(&'s self, state: &'s Store) -> (FrameHeader, <Self::Out as Item>::View<'s>) {
-        let firing = self
-            .firing
-            .expect("asked only after `advance` answered `true`");
+        let firing = self.firing.expect("asked only after `advance` answered `true`");
         let end = self.slices.time_of(firing.end);
         let header = FrameHeader {
             key_hash: state.hash(firing.slice),
@@ -320,10 +286,7 @@ where
             let Some(namespace) = slice_namespace(number) else {
                 continue;
             };
-            let key = EntryKey {
-                namespace,
-                ..state.entry_key(slice)
-            };
+            let key = EntryKey { namespace, ..state.entry_key(slice) };
             if let Some(offset) = state.find(&key) {
                 let offset = state.writable(offset);
                 state.set(offset, 0, end);
@@ -337,10 +300,7 @@ impl Slices {
     fn new(spec: PaneSpec) -> Self {
         let (length, slide) = (i128::from(spec.length.0), i128::from(spec.slide.0));
         assert!(slide > 0, "windows move on");
-        assert!(
-            length >= slide,
-            "a record in a gap between windows would vanish"
-        );
+        assert!(length >= slide, "a record in a gap between windows would vanish");
         let slice_micros = greatest_common_divisor(length, slide);
         let offset = i128::from(spec.offset.0);
         let origin = offset.rem_euclid(slice_micros);

@@ -72,12 +72,7 @@ pub struct Process<P> {
 
 impl<P> fmt::Debug for Process<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            state_id,
-            watermark,
-            outbox,
-            ..
-        } = self;
+        let Self { state_id, watermark, outbox, .. } = self;
         write!(f, "Process({state_id:?}, {watermark:?}, {outbox:?})")
     }
 }
@@ -119,17 +114,9 @@ impl<P: ProcessFunction> Process<P> {
         self.key.clear();
         self.key.extend_from_slice(state.key(offset));
         state.delete_at(offset);
-        let header = FrameHeader {
-            key_hash: hash,
-            event_time: time,
-            ..FrameHeader::default()
-        };
-        let scope = Scope {
-            header,
-            key: &self.key,
-            state_id: self.state_id,
-            timer_id: self.timer_id,
-        };
+        let header = FrameHeader { key_hash: hash, event_time: time, ..FrameHeader::default() };
+        let scope =
+            Scope { header, key: &self.key, state_id: self.state_id, timer_id: self.timer_id };
         let mut context = ProcessContext::new(state, &mut self.outbox, scope, self.watermark);
         let key = P::Key::from_bytes(&self.key);
         self.function.on_timer(&mut context, key, time);
@@ -154,12 +141,7 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
     ) -> Option<()> {
         let (state_id, timer_id) = (self.state_id, self.timer_id);
         P::Key::with_bytes(key, |bytes| {
-            let scope = Scope {
-                header: *header,
-                key: bytes,
-                state_id,
-                timer_id,
-            };
+            let scope = Scope { header: *header, key: bytes, state_id, timer_id };
             let mut context = ProcessContext::new(state, &mut self.outbox, scope, self.watermark);
             self.function.on_record(&mut context, key, view);
         });
@@ -186,12 +168,8 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
     }
 
     fn due<'s>(&'s self, _: &'s Store) -> (FrameHeader, <P::Out as Item>::View<'s>) {
-        let frame: Frame<'s> = self
-            .outbox
-            .frames
-            .front()
-            .expect("asked only after `advance` answered `true`")
-            .frame();
+        let frame: Frame<'s> =
+            self.outbox.frames.front().expect("asked only after `advance` answered `true`").frame();
         (frame.header(), frame.view::<P::Out>())
     }
 

@@ -34,10 +34,7 @@ impl<T: Fixed> ValueState<T> {
     /// The value with this number.
     #[must_use]
     pub const fn new(field: u16) -> Self {
-        Self {
-            field,
-            kind: PhantomData,
-        }
+        Self { field, kind: PhantomData }
     }
 }
 
@@ -45,10 +42,7 @@ impl<T: Fixed> ListState<T> {
     /// The list with this number.
     #[must_use]
     pub const fn new(field: u16) -> Self {
-        Self {
-            field,
-            kind: PhantomData,
-        }
+        Self { field, kind: PhantomData }
     }
 }
 
@@ -83,13 +77,7 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
         scope: Scope<'a>,
         watermark: EventTime,
     ) -> Self {
-        Self {
-            store,
-            outbox,
-            scope,
-            watermark,
-            out: PhantomData,
-        }
+        Self { store, outbox, scope, watermark, out: PhantomData }
     }
 
     /// The header of the record, or one with the timer's time and key.
@@ -139,8 +127,7 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
         let chunk = self.entry(KIND_CHUNK, list.field, count / CHUNK_ITEMS);
         let (chunk, _) = self.store.find_or_insert(&chunk, item_at::<T>(CHUNK_ITEMS));
         let chunk = self.store.writable(chunk);
-        self.store
-            .set(chunk, item_at::<T>(count % CHUNK_ITEMS), item);
+        self.store.set(chunk, item_at::<T>(count % CHUNK_ITEMS), item);
         let head = self.store.writable(head);
         self.store.set(head, 0, count + 1);
     }
@@ -166,8 +153,7 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
     /// Forgets the key's list.
     pub fn clear_list<T: Fixed>(&mut self, list: ListState<T>) {
         for number in 0..self.list_count(list).div_ceil(CHUNK_ITEMS) {
-            self.store
-                .delete(&self.entry(KIND_CHUNK, list.field, number));
+            self.store.delete(&self.entry(KIND_CHUNK, list.field, number));
         }
         self.store.delete(&self.entry(KIND_LIST, list.field, 0));
     }

@@ -18,7 +18,7 @@ use rkyv::ser::Serializer;
 use rkyv::ser::writer::Buffer;
 
 use crate::chain::{Due, KeyedOperator};
-use crate::record::{EventTime, Frame, FrameHeader, Item, Key, Record, frame_bytes};
+use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Record, frame_bytes};
 use crate::record::{FRAME_ALIGN, FRAME_HEADER_BYTES, TimeSpan};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 
@@ -91,8 +91,7 @@ where
             let order = (self.order)(frame.view::<Op::In>());
             let number = state.namespace(offset);
             self.next_number = self.next_number.max(number + 1);
-            self.heap
-                .push(Reverse((frame.header().event_time, order, number, offset)));
+            self.heap.push(Reverse((frame.header().event_time, order, number, offset)));
         }
     }
 
@@ -105,8 +104,7 @@ where
         state.delete_at(offset);
         let frame = self.frame.frame();
         let key = Op::Key::from_bytes(&self.key);
-        self.inner
-            .apply(state, &frame.header(), key, frame.view::<Op::In>())
+        self.inner.apply(state, &frame.header(), key, frame.view::<Op::In>())
     }
 }
 
@@ -121,6 +119,12 @@ where
     type Emission = Op::Emission;
 
     const HAS_DUE: bool = true;
+
+    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+        if !self.waits {
+            self.inner.touch(state, hashes);
+        }
+    }
 
     fn apply(
         &mut self,
@@ -138,17 +142,11 @@ where
         self.frame.encode::<Op::In>(header, view);
         let offset = Op::Key::with_bytes(key, |bytes| {
             let (operator, hash) = (self.operator, header.key_hash);
-            let key = EntryKey {
-                operator,
-                hash,
-                key: bytes,
-                namespace: number,
-            };
+            let key = EntryKey { operator, hash, key: bytes, namespace: number };
             state.put(&key, self.frame.bytes())
         });
         let order = (self.order)(view);
-        self.heap
-            .push(Reverse((header.event_time, order, number, offset)));
+        self.heap.push(Reverse((header.event_time, order, number, offset)));
         None
     }
 
@@ -165,10 +163,7 @@ where
         while let Ready::Nothing = self.ready {
             let next_time = self.heap.peek().map(|Reverse((time, ..))| *time);
             let inner_due = match next_time {
-                Some(time) => Due {
-                    watermark: due.watermark.min(just_before(time)),
-                    ended: false,
-                },
+                Some(time) => Due { watermark: due.watermark.min(just_before(time)), ended: false },
                 None => due,
             };
             if Op::HAS_DUE && self.inner.advance(state, inner_due) {

@@ -30,10 +30,7 @@ pub(super) fn works() -> bool {
 }
 
 pub(super) fn start(seat: Seat, core: Option<CoreId>) -> Result<JoinHandle<Ended>, JobError> {
-    let refused = |reason: String| JobError::Driver {
-        driver: "glommio",
-        reason,
-    };
+    let refused = |reason: String| JobError::Driver { driver: "glommio", reason };
     if seat.index == 0 && !works() {
         return Err(refused(
             "io_uring is not allowed here, or the limit of locked memory is under 512 KiB; use \
@@ -52,14 +49,8 @@ pub(super) fn start(seat: Seat, core: Option<CoreId>) -> Result<JoinHandle<Ended
                 Err(error) => {
                     seat.control.abort();
                     let reason = format!("{error}; use --driver threads");
-                    let result = Err(JobError::Driver {
-                        driver: "glommio",
-                        reason,
-                    });
-                    Ended {
-                        hiccup: seat.shard.hiccup().clone(),
-                        result,
-                    }
+                    let result = Err(JobError::Driver { driver: "glommio", reason });
+                    Ended { hiccup: seat.shard.hiccup().clone(), result }
                 }
             }
         })
@@ -95,10 +86,7 @@ async fn run(mut seat: Seat) -> Ended {
             }
         }
     };
-    Ended {
-        hiccup: seat.shard.hiccup().clone(),
-        result,
-    }
+    Ended { hiccup: seat.shard.hiccup().clone(), result }
 }
 
 /// As the threads' `park`, but asleep in the executor: a wake from another core goes through its

@@ -34,11 +34,7 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new(wakers: Vec<Waker>, wait: WaitStrategy) -> Self {
-        Self {
-            wakers,
-            wait,
-            aborted: AtomicBool::new(false),
-        }
+        Self { wakers, wait, aborted: AtomicBool::new(false) }
     }
 
     /// Ends every shard at its next turn; what they have not written is dropped.
@@ -99,13 +95,8 @@ pub(super) fn start(
     }
     for (index, (shard, parker)) in shards.into_iter().zip(parkers).enumerate() {
         let core = pinned.then(|| cores[index]);
-        let seat = Seat {
-            index,
-            shard,
-            parker,
-            control: Arc::clone(control),
-            clock: clock.clone(),
-        };
+        let seat =
+            Seat { index, shard, parker, control: Arc::clone(control), clock: clock.clone() };
         let started = match driver {
             Driver::Glommio => glommio::start(seat, core),
             _ => threads::start(seat, core),
@@ -150,11 +141,7 @@ fn turn(index: usize, shard: &mut Shard, control: &Control) -> Step {
         Ok(Ok(Turn::Done)) => return Step::Over(Ok(())),
         Ok(Err(source)) => {
             let (operator, _) = shard.serving();
-            JobError::Stage {
-                operator: operator.to_owned(),
-                shard: shard_number(index),
-                source,
-            }
+            JobError::Stage { operator: operator.to_owned(), shard: shard_number(index), source }
         }
         Err(panic) => {
             let (operator, position) = shard.serving();
@@ -164,12 +151,7 @@ fn turn(index: usize, shard: &mut Shard, control: &Control) -> Step {
                 .or_else(|| panic.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "a panic without a message".to_owned());
             let operator = operator.to_owned();
-            JobError::Panicked {
-                operator,
-                shard: shard_number(index),
-                position,
-                message,
-            }
+            JobError::Panicked { operator, shard: shard_number(index), position, message }
         }
     };
     control.abort();

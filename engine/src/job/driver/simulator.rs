@@ -27,10 +27,7 @@ pub(super) fn start(
             hiccup: Hiccup::new(),
             result: Simulation::new(shards, control, clock, seed).run(),
         })
-        .map_err(|error| JobError::Driver {
-            driver: "simulator",
-            reason: error.to_string(),
-        })
+        .map_err(|error| JobError::Driver { driver: "simulator", reason: error.to_string() })
 }
 
 struct Simulation {
@@ -44,13 +41,7 @@ struct Simulation {
 impl Simulation {
     fn new(shards: Vec<Shard>, control: Arc<Control>, clock: Clock, seed: u64) -> Self {
         let shards = shards.into_iter().enumerate().collect();
-        Self {
-            shards,
-            control,
-            clock,
-            chance: Stall::new(seed, u16::MAX),
-            seed,
-        }
+        Self { shards, control, clock, chance: Stall::new(seed, u16::MAX), seed }
     }
 
     fn run(mut self) -> Result<(), JobError> {
@@ -60,8 +51,7 @@ impl Simulation {
             match until_ns {
                 _ if worked => quiet_rounds = 0,
                 Some(at_ns) => {
-                    self.clock
-                        .advance(at_ns.saturating_sub(self.clock.now_ns()));
+                    self.clock.advance(at_ns.saturating_sub(self.clock.now_ns()));
                     quiet_rounds = 0;
                 }
                 None => quiet_rounds += 1,
@@ -97,8 +87,7 @@ impl Simulation {
                 }
             }
             let turn_ns = self.chance.below(TURN_NS_MAX);
-            self.clock
-                .advance(u64::try_from(turn_ns).expect("a small number"));
+            self.clock.advance(u64::try_from(turn_ns).expect("a small number"));
         }
         Ok((worked, until_ns))
     }

@@ -11,13 +11,10 @@ use super::{Ended, JobError, Seat, Step, turn};
 
 pub(super) fn start(seat: Seat, core: Option<CoreId>) -> Result<JoinHandle<Ended>, JobError> {
     let name = format!("pelton-{}", seat.index);
-    Builder::new()
-        .name(name)
-        .spawn(move || run(seat, core))
-        .map_err(|error| JobError::Driver {
-            driver: "threads",
-            reason: format!("{error}; raise the limit of threads or use fewer shards"),
-        })
+    Builder::new().name(name).spawn(move || run(seat, core)).map_err(|error| JobError::Driver {
+        driver: "threads",
+        reason: format!("{error}; raise the limit of threads or use fewer shards"),
+    })
 }
 
 fn run(mut seat: Seat, core: Option<CoreId>) -> Ended {
@@ -48,10 +45,7 @@ fn run(mut seat: Seat, core: Option<CoreId>) -> Ended {
             }
         }
     };
-    Ended {
-        hiccup: seat.shard.hiccup().clone(),
-        result,
-    }
+    Ended { hiccup: seat.shard.hiccup().clone(), result }
 }
 
 /// Announces sleep, looks for work once more, and only then sleeps: a wake in between is seen.

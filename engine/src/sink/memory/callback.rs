@@ -38,11 +38,7 @@ where
     type Sink = CallbackShard<I, F>;
 
     fn open(&self, seat: SinkSeat) -> CallbackShard<I, F> {
-        CallbackShard {
-            items: PhantomData,
-            call: self.0.clone(),
-            meter: seat.meter,
-        }
+        CallbackShard { items: PhantomData, call: self.0.clone(), meter: seat.meter }
     }
 }
 

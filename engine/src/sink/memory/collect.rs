@@ -37,11 +37,7 @@ impl<R: Record> Collect for R {
 impl<K: Key, V: Copy + Send + 'static> Collect for Change<K, V> {
     type Owned = ChangeView<K, V>;
     fn to_owned(view: ChangeView<K::View<'_>, V>) -> ChangeView<K, V> {
-        ChangeView {
-            kind: view.kind,
-            key: view.key.to_key(),
-            value: view.value,
-        }
+        ChangeView { kind: view.kind, key: view.key.to_key(), value: view.value }
     }
 }
 
@@ -93,10 +89,7 @@ impl<I: Collect> CollectSink<I> {
             rows: Arc::new(Rows {
                 rows_max,
                 waiting_count: AtomicUsize::new(0),
-                inner: Mutex::new(Inner {
-                    rows: Vec::new(),
-                    wakes: Vec::new(),
-                }),
+                inner: Mutex::new(Inner { rows: Vec::new(), wakes: Vec::new() }),
             }),
         }
     }
@@ -107,9 +100,7 @@ impl<I: Collect> CollectSink<I> {
         let mut inner = self.rows.inner();
         let taken = mem::take(&mut inner.rows);
         // AcqRel pairs with the reservation in `write`: room is seen after the rows are gone.
-        self.rows
-            .waiting_count
-            .fetch_sub(taken.len(), Ordering::AcqRel);
+        self.rows.waiting_count.fetch_sub(taken.len(), Ordering::AcqRel);
         if self.rows.rows_max != usize::MAX {
             inner.wakes.iter().for_each(|wake| wake());
         }
@@ -132,9 +123,7 @@ impl<T> Rows<T> {
     fn reserve(&self) -> bool {
         let reserve = |count: usize| (count < self.rows_max).then_some(count + 1);
         // AcqRel: see `take`.
-        self.waiting_count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, reserve)
-            .is_ok()
+        self.waiting_count.fetch_update(Ordering::AcqRel, Ordering::Acquire, reserve).is_ok()
     }
 }
 
@@ -143,11 +132,7 @@ impl<I: Collect> SinkFactory<I> for CollectSink<I> {
 
     fn open(&self, seat: SinkSeat) -> CollectShard<I> {
         self.rows.inner().wakes.push(seat.wake);
-        CollectShard {
-            turn: Vec::new(),
-            rows: Arc::clone(&self.rows),
-            meter: seat.meter,
-        }
+        CollectShard { turn: Vec::new(), rows: Arc::clone(&self.rows), meter: seat.meter }
     }
 
     /// The shards are gone; the rows stay.
@@ -162,10 +147,7 @@ impl<I: Collect> Sink<I> for CollectShard<I> {
         if !self.rows.reserve() {
             return Flow::Blocked;
         }
-        self.turn.push(Collected {
-            header: *header,
-            row: I::to_owned(view),
-        });
+        self.turn.push(Collected { header: *header, row: I::to_owned(view) });
         self.meter.handed_and_visible(header.arrival_ns);
         Flow::Ready
     }
@@ -185,9 +167,7 @@ impl<I: Collect> Sink<I> for CollectShard<I> {
 
 impl<I: Collect> Clone for CollectSink<I> {
     fn clone(&self) -> Self {
-        Self {
-            rows: Arc::clone(&self.rows),
-        }
+        Self { rows: Arc::clone(&self.rows) }
     }
 }
 
@@ -207,8 +187,6 @@ impl<I: Collect> fmt::Debug for CollectSink<I> {
 
 impl<I: Collect> fmt::Debug for CollectShard<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CollectShard")
-            .field("turn_rows", &self.turn.len())
-            .finish_non_exhaustive()
+        f.debug_struct("CollectShard").field("turn_rows", &self.turn.len()).finish_non_exhaustive()
     }
 }

@@ -38,12 +38,7 @@ where
     F: Fn(&mut T, &FrameHeader, I::View<'_>) + Clone + Send + Sync + 'static,
     M: Fn(&mut T, T) + Clone + Send + Sync + 'static,
 {
-    TallySink {
-        start,
-        fold,
-        merge,
-        total: Arc::default(),
-    }
+    TallySink { start, fold, merge, total: Arc::default() }
 }
 
 impl<T: Clone, F, M> TallySink<T, F, M> {
@@ -120,16 +115,12 @@ impl<T: Clone, F: Clone, M: Clone> Clone for TallySink<T, F, M> {
 
 impl<T: fmt::Debug, F, M> fmt::Debug for TallySink<T, F, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TallySink")
-            .field("total", &self.total)
-            .finish_non_exhaustive()
+        f.debug_struct("TallySink").field("total", &self.total).finish_non_exhaustive()
     }
 }
 
 impl<I, T: fmt::Debug, F, M> fmt::Debug for TallyShard<I, T, F, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TallyShard")
-            .field("local", &self.local)
-            .finish_non_exhaustive()
+        f.debug_struct("TallyShard").field("local", &self.local).finish_non_exhaustive()
     }
 }

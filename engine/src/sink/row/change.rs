@@ -32,12 +32,10 @@ pub(super) struct ChangeColumns {
 const KIND_NAME: &str = "kind";
 const KEY_NAME: [&str; 1] = ["key"];
 const VALUE_NAME: [&str; 1] = ["value"];
-const KEY_NAMES: [&str; 8] = [
-    "key_1", "key_2", "key_3", "key_4", "key_5", "key_6", "key_7", "key_8",
-];
-const VALUE_NAMES: [&str; 8] = [
-    "value_1", "value_2", "value_3", "value_4", "value_5", "value_6", "value_7", "value_8",
-];
+const KEY_NAMES: [&str; 8] =
+    ["key_1", "key_2", "key_3", "key_4", "key_5", "key_6", "key_7", "key_8"];
+const VALUE_NAMES: [&str; 8] =
+    ["value_1", "value_2", "value_3", "value_4", "value_5", "value_6", "value_7", "value_8"];
 
 impl ChangeColumns {
     pub(super) fn name(&mut self, key: &'static [&'static str], value: &'static [&'static str]) {
@@ -142,9 +140,7 @@ macro_rules! value_column {
 }
 
 key_column!(bool, u8, u16, u32, u64, i8, i16, i32, i64, EventTime);
-value_column!(
-    bool, u8, u16, u32, u64, i8, i16, i32, i64, f32, f64, EventTime, Decimal
-);
+value_column!(bool, u8, u16, u32, u64, i8, i16, i32, i64, f32, f64, EventTime, Decimal);
 
 macro_rules! columns_of_tuple {
     ($($name:ident: $part:ident),*) => {

@@ -96,9 +96,7 @@ impl Json {
 impl<R: Record> RowFormat<R> for Csv {
     fn header(&self) -> Option<String> {
         let names = R::SCHEMA.fields.iter().map(|field| field.name);
-        self.has_header
-            .unwrap_or(true)
-            .then(|| names.collect::<Vec<_>>().join(","))
+        self.has_header.unwrap_or(true).then(|| names.collect::<Vec<_>>().join(","))
     }
 
     #[inline]
@@ -111,9 +109,7 @@ impl<R: Record> RowFormat<R> for Csv {
 
 impl<K: RowKey, V: RowValue> RowFormat<Change<K, V>> for Csv {
     fn header(&self) -> Option<String> {
-        self.has_header
-            .unwrap_or(false)
-            .then(|| self.columns.names::<K, V>().join(","))
+        self.has_header.unwrap_or(false).then(|| self.columns.names::<K, V>().join(","))
     }
 
     #[inline]
@@ -148,10 +144,7 @@ where
     I: Item,
     F: Fn(&FrameHeader, I::View<'_>, &mut Vec<u8>) + Clone + Send + Sync + 'static,
 {
-    FormatFn {
-        header: None,
-        write,
-    }
+    FormatFn { header: None, write }
 }
 
 impl<F> FormatFn<F> {

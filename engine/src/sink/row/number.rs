@@ -163,17 +163,7 @@ mod tests {
 
     #[test]
     fn decimals_are_written_as_they_are_shown() {
-        for units in [
-            0,
-            1,
-            -1,
-            10,
-            1_230_000,
-            -57_160_000,
-            5_100_000,
-            100,
-            i64::MIN,
-        ] {
+        for units in [0, 1, -1, 10, 1_230_000, -57_160_000, 5_100_000, 100, i64::MIN] {
             let mut out = Vec::new();
             write_decimal(&mut out, Decimal(units));
             assert_eq!(String::from_utf8(out).unwrap(), Decimal(units).to_string());

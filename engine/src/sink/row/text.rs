@@ -30,11 +30,7 @@ impl<'b> CsvRow<'b> {
     #[inline]
     pub fn new(out: &'b mut Vec<u8>) -> Self {
         let row_start = out.len();
-        Self {
-            out,
-            row_start,
-            field_count: 0,
-        }
+        Self { out, row_start, field_count: 0 }
     }
 
     /// Ends the row. A lone empty field is quoted, or else readers would skip the empty line.
@@ -59,24 +55,19 @@ impl<'b> JsonRow<'b> {
     /// An object at the end of `out`.
     #[inline]
     pub fn new(out: &'b mut Vec<u8>) -> Self {
-        Self {
-            out,
-            is_first: true,
-        }
+        Self { out, is_first: true }
     }
 
     /// Ends the object.
     #[inline]
     pub fn end(self) {
-        self.out
-            .extend_from_slice(if self.is_first { b"{}" } else { b"}" });
+        self.out.extend_from_slice(if self.is_first { b"{}" } else { b"}" });
     }
 
     #[inline]
     fn next(&mut self, name: &'static str) -> &mut Vec<u8> {
         debug_assert!(!name.bytes().any(needs_escape));
-        self.out
-            .extend_from_slice(if self.is_first { b"{\"" } else { b",\"" });
+        self.out.extend_from_slice(if self.is_first { b"{\"" } else { b",\"" });
         self.is_first = false;
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");

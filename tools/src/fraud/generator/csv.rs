@@ -106,9 +106,6 @@ mod tests {
         };
         let mut out = Vec::new();
         TransactionCsv::new().row(&transaction, &mut out);
-        assert_eq!(
-            String::from_utf8_lossy(&out),
-            "12,2018-04-01T00:00:31Z,596,3156,57.06,1,2\n"
-        );
+        assert_eq!(String::from_utf8_lossy(&out), "12,2018-04-01T00:00:31Z,596,3156,57.06,1,2\n");
     }
 }

@@ -160,8 +160,7 @@ impl Transactions {
         }
         self.order.clear();
         let keys = (0_u64..).zip(&self.today);
-        self.order
-            .extend(keys.map(|(index, draft)| u64::from(draft.second) << 32 | index));
+        self.order.extend(keys.map(|(index, draft)| u64::from(draft.second) << 32 | index));
         self.order.sort_unstable();
         self.at = 0;
     }
@@ -222,10 +221,7 @@ fn amount_cents(mean_cents: f64, random: &mut Random) -> i64 {
     if cents < 0.0 {
         cents = random.between(0.0, 2.0 * mean_cents);
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "at most four times the largest average"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "at most four times the largest average")]
     let cents = cents.round() as i64;
     cents
 }
@@ -271,9 +267,9 @@ mod tests {
             assert!(transaction.amount_micros >= 0 && transaction.customer_id < 5_000);
             assert!(transaction.scenario != 1 || transaction.amount_micros > 220_000_000);
         }
-        let days = Transactions::new(9, 872_000).last().map_or(0, |last| {
-            last.time_micros / 1_000_000 / SECONDS_A_DAY - FIRST_DAY
-        });
+        let days = Transactions::new(9, 872_000)
+            .last()
+            .map_or(0, |last| last.time_micros / 1_000_000 / SECONDS_A_DAY - FIRST_DAY);
         assert!((85..=97).contains(&days), "{days} days");
         let [_, large, terminal, customer] = scenarios;
         assert!((200..2_000).contains(&large), "{scenarios:?}");

@@ -60,11 +60,7 @@ impl Population {
                 }
             })
             .collect();
-        Self {
-            customers,
-            terminal_count,
-            reach,
-        }
+        Self { customers, terminal_count, reach }
     }
 
     /// A terminal where `customer` pays this time.
