@@ -125,13 +125,16 @@ fn open_side<I: Keep, S: SinkFactory<I>>(sink: &Arc<S>) -> OpenSide<I> {
     Box::new(move |seat| Box::new(SideSink::new(sink.open(seat))))
 }
 
+/// Adds a side output to the plan.
+type Register = Box<dyn Fn(&Graph)>;
+
 /// How a source treats time and bad input.
 pub struct SourceOptions<R: Record> {
     lateness: Option<TimeSpan>,
     idle_after_ns: u64,
     rejects: Option<OpenSide<Rejected>>,
     late: Option<OpenSide<R>>,
-    registered: Vec<Box<dyn Fn(&Graph)>>,
+    registered: Vec<Register>,
 }
 
 impl<R: Record> Default for SourceOptions<R> {
@@ -193,6 +196,9 @@ impl<R: Record> SourceOptions<R> {
     }
 }
 
+/// The opened splits of each shard.
+type SplitsByShard<S> = Vec<Vec<SplitInput<S>>>;
+
 /// Adds a source to the plan and answers its stream.
 pub(super) fn register<R, S>(graph: &Graph, mut source: S, options: SourceOptions<R>) -> Stream<R>
 where
@@ -204,7 +210,7 @@ where
         register(graph);
     }
     // Filled when the source is opened, taken by each shard as it is built.
-    let opened: Rc<RefCell<Vec<Vec<SplitInput<S::Split>>>>> = Rc::default();
+    let opened: Rc<RefCell<SplitsByShard<S::Split>>> = Rc::default();
     let filled = Rc::clone(&opened);
     graph.add_source(move |context| {
         let splits = source.open(context)?;

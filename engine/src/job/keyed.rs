@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 
 use crate::chain::operators::{
     Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec,
-    PaneWindows, Process, ProcessFunction, Sorted, Sum, WindowOutput,
+    PaneWindows, Process, ProcessFunction, Sorted, Sum, WindowOutput, Windowed,
 };
 use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator};
-use crate::record::{Change, Fixed, Key, Paired, Record, TimeSpan};
+use crate::record::{Change, Fixed, Key, Record, TimeSpan};
 use crate::state::OperatorId;
 
 use super::chain::{Chain, Operated, OperatorBlueprint};
@@ -191,7 +191,7 @@ where
         self,
         spec: ExactSpec<N>,
         read: G,
-    ) -> Stream<Paired<R, [V::State; N]>, impl Chain<Out = Paired<R, [V::State; N]>>>
+    ) -> Stream<Windowed<R, V, N>, impl Chain<Out = Windowed<R, V, N>>>
     where
         V: Invertible,
         [V::State; N]: Fixed,

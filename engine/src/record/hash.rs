@@ -32,7 +32,6 @@ impl KeyHash {
     #[inline]
     #[must_use]
     pub fn slot(self) -> Slot {
-        #[expect(clippy::cast_possible_truncation, reason = "12 bits are left after the shift")]
         Slot((self.0 >> SLOT_SHIFT) as u16)
     }
 }

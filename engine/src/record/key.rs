@@ -132,7 +132,7 @@ macro_rules! fixed_key {
             fn from_bytes(bytes: &[u8]) -> $key {
                 Fixed::read(bytes)
             }
-            fn read_part<'a>(bytes: &mut &'a [u8]) -> $key {
+            fn read_part(bytes: &mut &[u8]) -> $key {
                 Fixed::read(split_part(bytes, <$key as Fixed>::BYTES))
             }
         }

@@ -25,7 +25,7 @@ impl Stall {
 
     /// Whether to leave out the next thing: one time in four.
     pub(crate) fn skips(&mut self) -> bool {
-        self.next() % 4 == 0
+        self.next().is_multiple_of(4)
     }
 
     /// A number below `end`.

@@ -35,6 +35,9 @@ pub struct AggregateEmission<V> {
     value: V,
 }
 
+/// An operator names the kinds of its key, its input and its value, and holds none of them.
+type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
+
 /// A running aggregate of a key's records. `F` reads the fold's input from a record.
 #[derive(Debug)]
 pub struct Aggregate<K, I, V: Fold, F> {
@@ -43,7 +46,7 @@ pub struct Aggregate<K, I, V: Fold, F> {
     read: F,
     after: Option<(FrameHeader, LogOffset)>,
     finals: SlotCursor,
-    kinds: PhantomData<fn() -> (K, I, V)>,
+    kinds: Kinds<K, I, V>,
 }
 
 impl<K, I, V, F> Aggregate<K, I, V, F>

@@ -43,6 +43,12 @@ pub struct ExactSpec<const N: usize> {
     pub delay: TimeSpan,
 }
 
+/// A record and what each of its N windows holds.
+pub type Windowed<I, V, const N: usize> = Paired<I, [<V as Invertible>::State; N]>;
+
+/// An operator names the kinds of its key, its input and its value, and holds none of them.
+type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
+
 /// Exact per-event sliding windows over N lengths. `F` reads a record's order and item.
 #[derive(Debug)]
 pub struct ExactWindows<K, I, V, F, const N: usize> {
@@ -52,7 +58,7 @@ pub struct ExactWindows<K, I, V, F, const N: usize> {
     delay: u64,
     longest: u64,
     read: F,
-    kinds: PhantomData<fn() -> (K, I, V)>,
+    kinds: Kinds<K, I, V>,
 }
 
 impl<K, I, V, F, const N: usize> ExactWindows<K, I, V, F, N>
@@ -272,7 +278,7 @@ where
 {
     type Key = K;
     type In = I;
-    type Out = Paired<I, [V::State; N]>;
+    type Out = Windowed<I, V, N>;
     type Emission = [V::State; N];
 
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {

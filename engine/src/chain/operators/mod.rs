@@ -22,7 +22,7 @@ mod process_context;
 mod sorted;
 
 pub use aggregate::{Aggregate, AggregateEmission, Emit};
-pub use exact::{ExactSpec, ExactWindows};
+pub use exact::{ExactSpec, ExactWindows, Windowed};
 pub use fold::{Count, CountSum, CountSumSquares, Fold, Invertible, Merge, Sum};
 pub(crate) use merge::merge_key_hash;
 pub use merge::{Joined, MergeByPosition, MergeEmission, PairOperator, Side};
