@@ -8,10 +8,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
+use pelton::Engine;
 use pelton::clock::Clock;
 use pelton_benches::fraud::{Outcome, parse_rows, run_reader, run_rows};
+use pelton_cli::cli::{Command, Pelton, Run};
 use pelton_cli::fraud::generator::write_csv;
+use pelton_cli::fraud::outputs::Total;
+use pelton_cli::fraud::plan;
 use pelton_cli::fraud::rules::Rules;
+use pelton_cli::running::settings;
 use pelton_cli::{output, usage};
 
 /// Each is measured so often; the best and the median are shown. Beside the wall time stands the
@@ -35,6 +41,12 @@ fn measure(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
         let input = zstd::stream::read::Decoder::new(File::open(&data)?)?;
         run_reader(input, &rules, &mut File::create(&features)?, &mut File::create(&decisions)?)
     })?;
+    for shards in ["1", "2"] {
+        for driver in ["threads", "glommio"] {
+            let what = format!("pelton, the same, {shards} shards, {driver}");
+            rounds(&what, || engine(&data, folder, shards, driver))?;
+        }
+    }
     let mut bytes = Vec::new();
     zstd::stream::read::Decoder::new(File::open(&data)?)?.read_to_end(&mut bytes)?;
     rounds("loop, from memory to the files", || {
@@ -58,6 +70,24 @@ fn measure(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
         eprintln!("{}", serde_json::to_string_pretty(&quality)?);
     }
     Ok(())
+}
+
+/// The job as `pelton run fraud` runs it, everything included.
+fn engine(data: &Path, folder: &Path, shards: &str, driver: &str) -> io::Result<Outcome> {
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let data = data.to_string_lossy();
+    let (output, features) = (path("pelton.ndjson"), path("pelton.csv"));
+    let line = [
+        "pelton", "run", "fraud", "--input", &data, "--output", &output, "--features", &features,
+        "--shards", shards, "--driver", driver,
+    ];
+    let Some(Command::Run(Run::Fraud(args))) = Pelton::parse_from(line).command else {
+        unreachable!("the line above is the fraud job's");
+    };
+    let (job, tally) = plan(&args).map_err(io::Error::other)?;
+    let report = Engine::with(settings(&args.engine, None)).run(job).map_err(io::Error::other)?;
+    let accepted = report.counts.total.accepted;
+    Ok(Outcome { accepted, quality: tally.total(), ..Outcome::default() })
 }
 
 /// The real data, the named data, or generated data.

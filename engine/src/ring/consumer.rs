@@ -6,12 +6,6 @@
 //! 1. `released <= head <= run_end <= tail_cached <= tail`: given back, next to read, the end of
 //!    the run, what was last seen of the producer.
 //! 2. `head..run_end` holds whole frames, lies within one lap and holds no padding.
-//! 3. Lines are fetched ahead only up to `run_end`: beyond it the producer writes, and would have to
-//!    fetch them back.
-//!
-//! Why lines are fetched ahead: where a frame ends stands in its first word, so whoever walks them
-//! waits for one line's way between the cores before it can ask for the next. Measured without:
-//! half of what rtrb's equal slots reach in batches.
 //!
 //! Why a run and not a frame at a time: the frames' lengths are the reader's to walk, and one
 //! bounds check, one look at `tail` and one release serve the whole batch.
@@ -22,10 +16,6 @@ use std::sync::atomic::Ordering;
 
 use super::primitive::Arc;
 use super::{CLOSED, RING_ALIGN, Shared};
-
-const LINE_BYTES: usize = 64;
-/// How far lines are fetched ahead of `head`: about as many as a core can wait for at once.
-const FETCH_AHEAD_BYTES: usize = 16 * LINE_BYTES;
 
 /// The end that reads. It can be sent to another thread, but neither shared nor cloned:
 ///
@@ -48,8 +38,6 @@ pub struct Consumer {
     run_end: usize,
     /// What was last seen of the producer.
     tail_cached: usize,
-    /// Up to where lines were fetched ahead.
-    fetched: usize,
     /// What the producer may see of `head`.
     released: usize,
     capacity_bytes: usize,
@@ -64,7 +52,6 @@ impl Consumer {
             head: 0,
             run_end: 0,
             tail_cached: 0,
-            fetched: 0,
             released: 0,
             capacity_bytes,
             is_producer_gone: false,
@@ -98,7 +85,6 @@ impl Consumer {
         );
         self.shared.memory.note_read(self.offset(), bytes);
         self.head += bytes;
-        self.fetch_ahead();
     }
 
     /// Gives the bytes of the taken frames back to the producer; once a batch.
@@ -124,16 +110,6 @@ impl Consumer {
         self.head & (self.capacity_bytes - 1)
     }
 
-    /// Asks for the lines of the next [`FETCH_AHEAD_BYTES`] (invariant 3).
-    #[inline(always)]
-    fn fetch_ahead(&mut self) {
-        let fetch_end = self.run_end.min(self.head + FETCH_AHEAD_BYTES);
-        while self.fetched < fetch_end {
-            self.shared.memory.prefetch(self.fetched & (self.capacity_bytes - 1));
-            self.fetched += LINE_BYTES;
-        }
-    }
-
     /// Finds the run after one that is taken.
     #[inline]
     fn next_run(&mut self) {
@@ -146,9 +122,6 @@ impl Consumer {
         } else {
             self.run_over_lap_end(lap_end);
         }
-        // Where the last run ended within a line, that line is fetched again: it has grown.
-        self.fetched = self.head & !(LINE_BYTES - 1);
-        self.fetch_ahead();
     }
 
     /// The producer is in the next lap: up to the padding, or where that is reached, beyond it.

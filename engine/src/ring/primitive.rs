@@ -72,20 +72,6 @@ impl Memory {
         unsafe { std::slice::from_raw_parts_mut(start, bytes) }
     }
 
-    /// Fetches the cache line at `offset`, if the machine can be asked to. No access: it changes
-    /// nothing but time.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, offset: usize) {
-        let start = self.start(offset, 0);
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch never faults, whatever the address.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(start.cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = start;
-    }
-
     /// The last write to a range is over: the next word is its publication.
     #[inline(always)]
     pub(super) fn note_written(&self, offset: usize, bytes: usize) {

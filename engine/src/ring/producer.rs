@@ -4,7 +4,7 @@
 //!
 //! Invariants
 //! 1. `published <= committed <= tail <= lap_end`: visible, whole, and where the next claim
-//!    starts; `committed` and `tail` differ only by padding that no frame has followed yet.
+//!    starts. `committed` is `tail`, but for padding that no frame has followed yet.
 //! 2. `claim_end <= lap_end`, and `claim_end` + the reserve <= `head_cached` + the capacity. So a
 //!    data claim that ends before `claim_end` needs no other check.
 //! 3. `head_cached <= head`: what looks full may be free, what looks free is free.
@@ -38,12 +38,12 @@ pub struct Producer {
     tail: usize,
     /// Where data claims have to end (invariant 2).
     claim_end: usize,
-    /// How long the open claim is; 0 where none is.
-    claimed_bytes: usize,
-    /// The end of the last whole frame.
-    committed: usize,
-    /// What the consumer sees of it.
+    /// Where the open claim ends; not beyond `tail` where none is.
+    claimed_end: usize,
+    /// What the consumer sees.
     published: usize,
+    /// Where the last lap's frames ended and its padding began.
+    padding_start: usize,
     /// What was last seen of the consumer.
     head_cached: usize,
     /// Where the lap ends that `tail` is in.
@@ -63,9 +63,9 @@ impl Producer {
             shared,
             tail: 0,
             claim_end: capacity_bytes - reserve_bytes,
-            claimed_bytes: 0,
-            committed: 0,
+            claimed_end: 0,
             published: 0,
+            padding_start: 0,
             head_cached: 0,
             lap_end: capacity_bytes,
             capacity_bytes,
@@ -95,6 +95,23 @@ impl Producer {
         Ok(self.open_claim(wanted_bytes))
     }
 
+    /// Room for as many data frames as fit in one piece, for one of `frame_bytes_max` at least. The
+    /// frames are written one behind the other and committed together, by the sum of their lengths.
+    ///
+    /// # Errors
+    /// As [`Producer::claim`].
+    #[inline(always)]
+    pub fn claim_run(&mut self, frame_bytes_max: usize) -> Result<&mut [u8], ClaimRefused> {
+        if frame_bytes_max > self.frame_bytes_max {
+            return Err(too_large(frame_bytes_max, self.frame_bytes_max));
+        }
+        let wanted_bytes = frame_bytes_max.next_multiple_of(RING_ALIGN);
+        if self.tail + wanted_bytes > self.claim_end {
+            self.make_room(wanted_bytes, self.reserve_bytes)?;
+        }
+        Ok(self.open_claim(self.claim_end - self.tail))
+    }
+
     /// Room for one marker, which may use the reserve.
     ///
     /// # Errors
@@ -110,31 +127,32 @@ impl Producer {
     }
 
     /// The claimed frame is complete: its first 4 bytes are its length, which is `frame_bytes`, a
-    /// multiple of 8. What the claim had beyond that is free again. Not visible yet.
+    /// multiple of 8; or the frames of a run are, and it is their sum. What the claim had beyond
+    /// that is free again. Not visible yet.
     ///
     /// # Panics
     /// Where the frame is longer than its claim, or not a multiple of 8.
     #[inline(always)]
     pub fn commit(&mut self, frame_bytes: usize) {
         assert!(
-            frame_bytes <= self.claimed_bytes && frame_bytes.is_multiple_of(RING_ALIGN),
+            self.tail.saturating_add(frame_bytes) <= self.claimed_end
+                && frame_bytes.is_multiple_of(RING_ALIGN),
             "a frame stays within its claim"
         );
-        debug_assert_eq!(self.length_word(), frame_bytes, "a frame starts with its length");
+        debug_assert!(self.starts_with_lengths(frame_bytes), "a frame starts with its length");
         self.shared.memory.note_written(self.offset(), frame_bytes);
-        self.claimed_bytes = 0;
         self.tail += frame_bytes;
-        self.committed = self.tail;
     }
 
     /// Makes all committed frames visible, at once. Answers whether there were any: then the
     /// consumer's shard is to be woken.
     #[inline(always)]
     pub fn publish(&mut self) -> bool {
-        if self.committed == self.published {
+        let committed = self.committed();
+        if committed == self.published {
             return false;
         }
-        self.published = self.committed;
+        self.published = committed;
         // Release: pairs with the Acquire in `Consumer::load_tail`; the frames' bytes and the
         // lap's padding are written before the consumer sees that they are its own.
         self.shared.written.tail.store(self.published, Ordering::Release);
@@ -162,11 +180,18 @@ impl Producer {
 
     #[inline(always)]
     fn open_claim(&mut self, wanted_bytes: usize) -> &mut [u8] {
-        self.claimed_bytes = wanted_bytes;
+        self.claimed_end = self.tail + wanted_bytes;
         // SAFETY: by invariant 2 (`make_room` for markers) the range lies between `tail` and
         // `head` + the capacity and within one lap, so it is the producer's; `&mut self` means
         // that no other claim is open.
         unsafe { self.shared.memory.slice_mut(self.offset(), wanted_bytes) }
+    }
+
+    /// The end of the last whole frame: `tail`, but for a lap that has no frame yet.
+    #[inline(always)]
+    fn committed(&self) -> usize {
+        let lap_start = self.lap_end - self.capacity_bytes;
+        if self.tail == lap_start { self.padding_start } else { self.tail }
     }
 
     /// Where `tail` lies in the memory. Only asked while `tail < lap_end`.
@@ -179,7 +204,7 @@ impl Producer {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, wanted_bytes: usize, reserve_bytes: usize) -> Result<(), ClaimRefused> {
-        self.claimed_bytes = 0;
+        self.claimed_end = 0;
         let fits_lap = self.tail + wanted_bytes <= self.lap_end;
         let start = if fits_lap { self.tail } else { self.lap_end };
         let needed_end = start + wanted_bytes + reserve_bytes;
@@ -207,6 +232,7 @@ impl Producer {
         // which `publish` stores later with Release; and it has released what it needed of the
         // last value, which `load_head` saw with Acquire.
         self.shared.written.lap_padding_bytes.store(padding_bytes, Ordering::Relaxed);
+        self.padding_start = self.tail;
         self.tail = self.lap_end;
         self.lap_end += self.capacity_bytes;
     }
@@ -224,11 +250,18 @@ impl Producer {
         head & CLOSED != 0
     }
 
-    fn length_word(&mut self) -> usize {
+    /// Whether the first `bytes` of the open claim are whole frames.
+    fn starts_with_lengths(&mut self, bytes: usize) -> bool {
         // SAFETY: the open claim is the producer's, and its slice is gone: `&mut self`.
-        let frame = unsafe { self.shared.memory.slice_mut(self.offset(), self.claimed_bytes) };
-        let word = frame.first_chunk().expect("a frame holds at least its length");
-        u32::from_le_bytes(*word) as usize
+        let mut frames: &[u8] = unsafe { self.shared.memory.slice_mut(self.offset(), bytes) };
+        while let Some(length) = frames.first_chunk() {
+            let frame_bytes = u32::from_le_bytes(*length) as usize;
+            if frame_bytes == 0 || frame_bytes > frames.len() {
+                return false;
+            }
+            frames = &frames[frame_bytes..];
+        }
+        frames.is_empty()
     }
 }
 

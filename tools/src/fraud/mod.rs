@@ -13,4 +13,4 @@ pub mod rules;
 mod run;
 pub mod verdict;
 
-pub use run::{GeneratedFiles, run, run_generated};
+pub use run::{GeneratedFiles, plan, run, run_generated};

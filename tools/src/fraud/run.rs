@@ -1,6 +1,6 @@
 //! `pelton run fraud`, and the same on generated transactions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pelton::Job;
@@ -12,6 +12,7 @@ use pelton::source::GeneratorSplit;
 use super::generator::Transactions;
 use super::job::{Order, Transaction, fraud};
 use super::outputs::{Total, decisions, features, quality};
+use super::quality::QualityTally;
 use super::rules::Rules;
 use super::verdict::CompiledRules;
 use crate::ProgramError;
@@ -23,6 +24,22 @@ use crate::running::{Finished, run as run_job, settings};
 /// # Errors
 /// The rules, the inputs, the outputs, or the job.
 pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
+    let (job, tally) = plan(&args)?;
+    let rate = args.rate.map(rate_of);
+    let finished = run_job(job, settings(&args.engine, rate), None)?;
+    let title = "Fraud decisions: latency from the intended arrival";
+    finished.with_quality(tally.total().quality()).show(
+        args.report.as_deref(),
+        args.plot.as_deref(),
+        title,
+    )
+}
+
+/// The job that the command line asks for, and the tally of its decisions.
+///
+/// # Errors
+/// The rules.
+pub fn plan(args: &FraudArgs) -> Result<(Job, impl Total<QualityTally> + use<>), ProgramError> {
     let rules = Arc::new(Rules::load(args.rules.as_deref())?);
     let job = Job::new();
     let mut options = SourceOptions::<Transaction>::new();
@@ -41,31 +58,16 @@ pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
     }
     let inputs = args.input.iter().map(|path| path.to_string_lossy().into_owned());
     let transactions = job.source(Files::new(inputs), options);
-    let outputs = Outputs { decisions: &args.output, features: args.features.as_deref() };
     let decided = fraud(transactions, Arc::clone(&rules), order);
     let tally = quality(Arc::clone(&rules));
-    let files = Both(decisions(outputs.decisions, rules), outputs.features.map(features));
+    let files = Both(decisions(&args.output, rules), args.features.as_deref().map(features));
     decided.to(Both(files, tally.clone()));
-    let rate = args.rate.map(rate_of);
-    let finished = run_job(job, settings(&args.engine, rate), None)?;
-    let title = "Fraud decisions: latency from the intended arrival";
-    finished.with_quality(tally.total().quality()).show(
-        args.report.as_deref(),
-        args.plot.as_deref(),
-        title,
-    )
+    Ok((job, tally))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate of records a second")]
 fn rate_of(rate: std::num::NonZeroU64) -> f64 {
     rate.get() as f64
-}
-
-/// Where the results go.
-#[derive(Debug, Clone, Copy)]
-struct Outputs<'o> {
-    decisions: &'o Path,
-    features: Option<&'o Path>,
 }
 
 /// What the generated run writes.

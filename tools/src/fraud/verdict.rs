@@ -77,15 +77,12 @@ pub struct Verdict {
 #[derive(Debug, Clone)]
 pub struct CompiledRules {
     thresholds: Thresholds,
-    rules: Vec<Rule>,
+    scores: Vec<u32>,
+    /// The same by half, each with its index in `scores`: a half looks at no others.
+    halves: [Vec<(usize, Test)>; 2],
     names: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Rule {
-    score: u32,
-    test: Test,
-}
 
 /// Which half of the job a rule looks at: each half decides its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,12 +224,13 @@ fn float(value: i128) -> f64 {
 
 impl CompiledRules {
     pub(super) fn new(thresholds: Thresholds) -> Self {
-        Self { thresholds, rules: Vec::new(), names: Vec::new() }
+        Self { thresholds, scores: Vec::new(), halves: [Vec::new(), Vec::new()], names: Vec::new() }
     }
 
     pub(super) fn add(&mut self, name: String, score: u32, test: Test) {
-        assert!(self.rules.len() < RULES_MAX, "invariant 2");
-        self.rules.push(Rule { score, test });
+        assert!(self.scores.len() < RULES_MAX, "invariant 2");
+        self.halves[test.half() as usize].push((self.scores.len(), test));
+        self.scores.push(score);
         self.names.push(name);
     }
 
@@ -246,9 +244,8 @@ impl CompiledRules {
     #[must_use]
     pub fn held(&self, input: &RuleInput, half: Half) -> ReasonSet {
         let mut reasons = 0_u32;
-        for (index, rule) in self.rules.iter().enumerate() {
-            let holds = rule.test.half() == half && rule.test.holds(input);
-            reasons |= u32::from(holds) << index;
+        for (index, test) in &self.halves[half as usize] {
+            reasons |= u32::from(test.holds(input)) << index;
         }
         ReasonSet(reasons)
     }
@@ -260,7 +257,7 @@ impl CompiledRules {
         let mut score = 0_u32;
         let mut left = reasons.0;
         while left != 0 {
-            score += self.rules[left.trailing_zeros() as usize].score;
+            score += self.scores[left.trailing_zeros() as usize];
             left &= left - 1;
         }
         let decision = if score >= self.thresholds.decline {
