@@ -1,5 +1,7 @@
 //! Aggregate, merge, sort, panes and process, each against what it says in plain words.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod operators_common;
 
 use std::collections::BTreeMap;
@@ -210,7 +212,7 @@ fn frame_of(sequence: u64, half: u64) -> Vec<u8> {
     let mut memory = vec![0; room + 8];
     let start = memory.as_ptr().align_offset(8);
     let position = IngressPosition { split: 3, sequence };
-    let key_hash = MergeByPosition::<Row, Row>::key_hash(position, 0);
+    let key_hash = KeyHash::of(&sequence.to_le_bytes());
     let header = FrameHeader { position, key_hash, ..FrameHeader::default() };
     let frame = &mut memory[start..];
     let mut writer = FrameWriter::new(Buffer::from(&mut frame[48..]), (), ());

@@ -15,9 +15,9 @@ use pelton::io::{FileWriter, OutputError, PORT_BUFFERS_MAX, Wake, WriterMode};
 use pelton::metric::latency_relay;
 use pelton::record::{Change, ChangeView, FrameHeader, RowKind};
 use pelton::sink::{
-    Csv, FileShard, FileSink, Meter, RejectOutput, Sink, SinkError, SinkFactory, SinkSeat,
-    format_fn,
+    Csv, FileShard, FileSink, Meter, RejectLines, Sink, SinkError, SinkFactory, SinkSeat, format_fn,
 };
+use pelton::source::{Reject, RejectReason, Rejected};
 
 type Count = Change<String, u64>;
 
@@ -314,21 +314,24 @@ fn visible_is_measured_when_the_write_is_complete() {
 fn rejects_keep_every_byte() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rejects.ndjson");
-    let mut output = RejectOutput::create(&path, &Clock::machine(), WriterMode::Thread).unwrap();
+    let output = FileSink::new(&path, RejectLines);
+    SinkFactory::<Rejected>::begin(&output, &Clock::machine(), WriterMode::Thread).unwrap();
     let (wake, woken) = wake();
-    let mut writer = output.open(wake);
+    let mut writer: FileShard<Rejected, _> = output.open(seat(0, wake));
     let rows: [&[u8]; 3] = [b"1,\"x\"\r", b"\xff\x00,1", b""];
     for (line, row) in (7..).zip(rows) {
-        let flow = writer.write("in \"1\".csv", line, &"field `x` is missing", row);
+        let reason = RejectReason::RowTooLong { bytes_max: 9 };
+        let reject = Reject { name: "in \"1\".csv", line, reason, bytes: row };
+        let flow = writer.write(&FrameHeader::default(), reject);
         assert_eq!(flow, Flow::Ready);
     }
     while !writer.end().unwrap() {
         woken.recv().unwrap();
     }
-    output.finish().unwrap();
+    SinkFactory::<Rejected>::finish(&output).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    let start =
-        |line| format!(r#"{{"file":"in \"1\".csv","line":{line},"reason":"field `x` is missing","#);
+    let reason = "row is longer than 9 bytes";
+    let start = |line| format!(r#"{{"file":"in \"1\".csv","line":{line},"reason":"{reason}","#);
     let expected = [
         start(7) + r#""bytes":"1,\"x\"\r"}"#,
         start(8) + r#""bytes_hex":"ff002c31"}"#,
