@@ -13,7 +13,7 @@ use pelton::chain::operators::{
     Process, ProcessContext, ProcessFunction, Side, Sorted, Sum, ValueState,
 };
 use pelton::record::{
-    EventTime, Frame, FrameHeader, FrameWriter, IngressPosition, KeyHash, Record, RowKind,
+    EventTime, Fixed, Frame, FrameHeader, FrameWriter, IngressPosition, KeyHash, Record, RowKind,
     TimeSpan, frame_bytes,
 };
 use pelton::state::{OperatorId, Store};
@@ -212,7 +212,9 @@ fn frame_of(sequence: u64, half: u64) -> Vec<u8> {
     let mut memory = vec![0; room + 8];
     let start = memory.as_ptr().align_offset(8);
     let position = IngressPosition { split: 3, sequence };
-    let key_hash = KeyHash::of(&sequence.to_le_bytes());
+    let mut key = [0; 16];
+    (position.split, position.sequence, 0_u32).write(&mut key);
+    let key_hash = KeyHash::of(&key);
     let header = FrameHeader { position, key_hash, ..FrameHeader::default() };
     let frame = &mut memory[start..];
     let mut writer = FrameWriter::new(Buffer::from(&mut frame[48..]), (), ());
