@@ -27,7 +27,7 @@ struct Oracle<const N: usize> {
 impl<const N: usize> Oracle<N> {
     fn answer(&mut self, event: Event) -> [CountSum; N] {
         let delay = i128::from(self.spec.delay.0);
-        let longest = i128::from(self.spec.lengths.iter().max().unwrap().0);
+        let longest = i128::from(self.spec.lengths.iter().max().expect("a window").0);
         let of_key = |kept: &&Event| kept.key == event.key;
         let newest = self
             .arrived
@@ -70,7 +70,7 @@ fn check<const N: usize>(spec: ExactSpec<N>, events: &[Event]) -> u64 {
         let header = header::<u64>(event.key, event.time);
         let answer = operator
             .apply(&mut store, &header, event.key, row.view())
-            .unwrap();
+            .expect("each record is answered");
         assert_eq!(
             answer,
             oracle.answer(event),

@@ -4,6 +4,9 @@ use std::marker::PhantomData;
 
 use crate::record::Fixed;
 
+/// The types that an operator is of, and holds none of.
+pub(super) type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
+
 /// A running aggregate.
 pub trait Fold: Send + 'static {
     /// What one record adds.
