@@ -152,8 +152,9 @@ impl Invertible for CountSum {
     }
 }
 
-/// How many, their sum, and the sum of their squares, for a spread. Squares wrap at 128 bits, which
-/// takes four items of the largest size; a `Decimal` may come a hundred thousand times.
+/// How many, their sum, and the sum of their squares, for a spread. Squares wrap past 128 bits:
+/// after 170 items as large as the largest `Decimal` (1e18 units), or two of the largest integer. Taking
+/// back wraps alike, so the state is right again once they have left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CountSumSquares {
     /// How many items.
