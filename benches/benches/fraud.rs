@@ -78,8 +78,19 @@ fn engine(data: &Path, folder: &Path, shards: &str, driver: &str) -> io::Result<
     let data = data.to_string_lossy();
     let (output, features) = (path("pelton.ndjson"), path("pelton.csv"));
     let line = [
-        "pelton", "run", "fraud", "--input", &data, "--output", &output, "--features", &features,
-        "--shards", shards, "--driver", driver,
+        "pelton",
+        "run",
+        "fraud",
+        "--input",
+        &data,
+        "--output",
+        &output,
+        "--features",
+        &features,
+        "--shards",
+        shards,
+        "--driver",
+        driver,
     ];
     let Some(Command::Run(Run::Fraud(args))) = Pelton::parse_from(line).command else {
         unreachable!("the line above is the fraud job's");

@@ -83,7 +83,6 @@ pub struct CompiledRules {
     names: Vec<String>,
 }
 
-
 /// Which half of the job a rule looks at: each half decides its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Half {

@@ -9,7 +9,7 @@
 
 use std::marker::PhantomData;
 
-use super::fold::Fold;
+use super::fold::{Fold, Kinds};
 use crate::chain::{Due, KeyedOperator};
 use crate::record::{
     Change, ChangeView, EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Record, RowKind,
@@ -43,7 +43,7 @@ pub struct Aggregate<K, I, V: Fold, F> {
     read: F,
     after: Option<(FrameHeader, LogOffset)>,
     finals: SlotCursor,
-    kinds: PhantomData<fn() -> (K, I, V)>,
+    kinds: Kinds<K, I, V>,
 }
 
 impl<K, I, V, F> Aggregate<K, I, V, F>
