@@ -29,7 +29,7 @@ struct Oracle<const N: usize> {
 impl<const N: usize> Oracle<N> {
     fn answer(&mut self, event: Event) -> [CountSum; N] {
         let delay = i128::from(self.spec.delay.0);
-        let longest = i128::from(self.spec.lengths.iter().max().unwrap().0);
+        let longest = i128::from(self.spec.lengths.iter().max().expect("a window").0);
         let of_key = |kept: &&Event| kept.key == event.key;
         let newest = self.arrived.iter().filter(of_key).map(|kept| kept.time).max();
         self.arrived.push(event);
@@ -62,7 +62,9 @@ fn check<const N: usize>(spec: ExactSpec<N>, events: &[Event]) -> u64 {
     for (number, &event) in events.iter().enumerate() {
         let row = Row::new(event.order, event.amount);
         let header = header::<u64>(event.key, event.time);
-        let answer = operator.apply(&mut store, &header, event.key, row.view()).unwrap();
+        let answer = operator
+            .apply(&mut store, &header, event.key, row.view())
+            .expect("each record is answered");
         assert_eq!(answer, oracle.answer(event), "record {number} of {events:?}");
         let (view, again) = operator.output(answer, event.key, row.view());
         assert_eq!((view, again), (row.view(), answer));

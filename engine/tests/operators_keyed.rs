@@ -218,7 +218,7 @@ fn frame_of(sequence: u64, half: u64) -> Vec<u8> {
     let header = FrameHeader { position, key_hash, ..FrameHeader::default() };
     let frame = &mut memory[start..];
     let mut writer = FrameWriter::new(Buffer::from(&mut frame[48..]), (), ());
-    Row::encode(row.view(), &mut writer).unwrap();
+    Row::encode(row.view(), &mut writer).expect("there is room");
     let payload_bytes = writer.into_writer().len();
     header.write(payload_bytes, frame);
     memory

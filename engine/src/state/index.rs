@@ -17,11 +17,13 @@
 //!       start    progress
 //! ```
 //!
-//! Why grow step by step: doubling a table of 10 M keys in one go stops its shard for about a second
-//! and a half; here each insertion while it grows moves [`MOVED_SLOTS`] slots, a microsecond, and
-//! the longest pause is the kernel zeroing one huge page of the new table. Moving reads each entry's
-//! stored hash, never its key. Refused: a directory of small tables that split (extendible
-//! hashing), which puts one more dependent load before every probe.
+//! Why grow step by step: doubling in one go reads every entry's hash, a cache miss each, and its
+//! shard would stand still for all of them. Here each insertion while the table grows moves
+//! [`MOVED_SLOTS`] slots. Measured over 10 M insertions on a busy two-core machine: half of them take
+//! 0.2 us, 99 % at most 2.4 us, 99.9 % 5 us; past 99.99 % it is 0.7 ms and more, where the kernel zeroes
+//! a huge page or runs another program. Moving reads each entry's stored hash, never its key.
+//! Refused: a directory of small tables that split (extendible hashing), which puts one more
+//! dependent load before every probe.
 
 use super::memory::Memory;
 use super::{LogOffset, as_index};

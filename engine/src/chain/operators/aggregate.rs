@@ -9,7 +9,7 @@
 
 use std::marker::PhantomData;
 
-use super::fold::Fold;
+use super::fold::{Fold, Kinds};
 use crate::chain::{Due, KeyedOperator};
 use crate::record::{
     Change, ChangeView, EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Record, RowKind,

@@ -29,7 +29,7 @@ use std::marker::PhantomData;
 
 use super::exact_head::{Head, Window};
 use super::exact_log::{Event, Log, touch_event};
-use super::fold::Invertible;
+use super::fold::{Invertible, Kinds};
 use crate::chain::KeyedOperator;
 use crate::record::{Fixed, FrameHeader, Item, Key, KeyHash, Paired, Record, TimeSpan};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};

@@ -4,6 +4,9 @@ use std::marker::PhantomData;
 
 use crate::record::Fixed;
 
+/// The types that an operator is of, and holds none of.
+pub(super) type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
+
 /// A running aggregate.
 pub trait Fold: Send + 'static {
     /// What one record adds.
@@ -146,8 +149,9 @@ impl Invertible for CountSum {
     }
 }
 
-/// How many, their sum, and the sum of their squares, for a spread. Squares wrap at 128 bits, which
-/// takes four items of the largest size; a `Decimal` may come a hundred thousand times.
+/// How many, their sum, and the sum of their squares, for a spread. Squares wrap past 128 bits:
+/// after 170 items as large as the largest `Decimal` (1e18 units), or two of the largest integer. Taking
+/// back wraps alike, so the state is right again once they have left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CountSumSquares {
     /// How many items.
