@@ -47,5 +47,7 @@ fn code(file: &str) -> &str {
 #[test]
 fn the_readme_shows_the_embedding_that_runs() {
     let readme = include_str!("../../README.md");
-    assert!(readme.contains(&format!("```rust\n{}```", code(include_str!("../examples/embed.rs")))));
+    assert!(
+        readme.contains(&format!("```rust\n{}```", code(include_str!("../examples/embed.rs"))))
+    );
 }
