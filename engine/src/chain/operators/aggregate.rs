@@ -36,7 +36,6 @@ pub struct AggregateEmission<V> {
 }
 
 /// An operator names the kinds of its key, its input and its value, and holds none of them.
-type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
 
 /// A running aggregate of a key's records. `F` reads the fold's input from a record.
 #[derive(Debug)]

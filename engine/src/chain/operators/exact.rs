@@ -47,7 +47,6 @@ pub struct ExactSpec<const N: usize> {
 pub type Windowed<I, V, const N: usize> = Paired<I, [<V as Invertible>::State; N]>;
 
 /// An operator names the kinds of its key, its input and its value, and holds none of them.
-type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
 
 /// Exact per-event sliding windows over N lengths. `F` reads a record's order and item.
 #[derive(Debug)]
