@@ -11,9 +11,9 @@ use pelton::source::FileSettings;
 use pelton::{Changelog, Engine, Job, JobError, Stream};
 
 #[pelton::record]
-pub struct Click {
-    pub user: String,
-    pub page: String,
+struct Click {
+    user: String,
+    page: String,
 }
 
 #[pelton::job]
