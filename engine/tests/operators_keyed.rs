@@ -103,7 +103,7 @@ proptest! {
             if number % 3 == 0 {
                 let before = watermark;
                 watermark = seen - lateness - 1;
-                dropped += panes.late_count();
+                dropped += panes.dropped_count();
                 panes = new();
                 panes.rebuild(&store, EventTime(before));
                 fired.extend(drain(&mut panes, &mut store, at(watermark), read_window));
@@ -112,7 +112,7 @@ proptest! {
         }
         fired.extend(drain(&mut panes, &mut store, ENDED, read_window));
         prop_assert_eq!(fired, oracle.into_iter().collect::<Vec<_>>());
-        prop_assert_eq!(dropped + panes.late_count(), late_count);
+        prop_assert_eq!(dropped + panes.dropped_count(), late_count);
         prop_assert_eq!(store.entry_count(), 0);
     }
 

@@ -34,6 +34,12 @@ pub trait KeyedOperator: Send + 'static {
     /// hint: it may do nothing, and the body may leave it out.
     fn touch(&self, _state: &Store, _hashes: &[KeyHash]) {}
 
+    /// How many records came after all that they belong to had closed, and were dropped. Only what
+    /// comes back from idleness can be so late: the rest is sorted out at the source.
+    fn dropped_count(&self) -> u64 {
+        0
+    }
+
     /// Changes the key's state for one record; runs exactly once a record.
     fn apply(
         &mut self,

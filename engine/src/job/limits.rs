@@ -4,7 +4,7 @@
 pub const SHARD_COUNT_MAX: u16 = 256;
 /// Room of one ring by default. Large enough for a turn's batch to every shard, small enough that
 /// the rings of a few shards stay in the last-level cache.
-pub const RING_BYTES_DEFAULT: usize = 64 << 10;
+pub const RING_BYTES_DEFAULT: usize = 256 << 10;
 /// The smallest ring that may be asked for: two small records and the markers.
 pub const RING_BYTES_MIN: usize = 512;
 /// Splits that one source reads at once.

@@ -46,6 +46,8 @@ counters! {
     rejected: u64, AtomicU64;
     /// Records that came after their watermark.
     late: u64, AtomicU64;
+    /// Records that an operator dropped, as all that they belong to had closed.
+    dropped: u64, AtomicU64;
     /// Items that the sinks took.
     records_out: u64, AtomicU64;
     /// Records that should have arrived and wait for the shard.
@@ -103,6 +105,7 @@ impl ShardCount {
             accepted: self.accepted + other.accepted,
             rejected: self.rejected + other.rejected,
             late: self.late + other.late,
+            dropped: self.dropped + other.dropped,
             records_out: self.records_out + other.records_out,
             backlog: self.backlog + other.backlog,
             backlog_max: self.backlog_max + other.backlog_max,

@@ -82,6 +82,10 @@ where
 {
     type Terminal = P;
 
+    fn dropped_count(&self) -> u64 {
+        self.operator.dropped_count()
+    }
+
     #[inline(always)]
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {
         self.operator.touch(state, hashes);

@@ -25,6 +25,10 @@ impl<Op: PairOperator, P> PairBody<Op, P> {
 impl<Op: PairOperator, P: Push<Op::Out>> Body for PairBody<Op, P> {
     type Terminal = P;
 
+    fn dropped_count(&self) -> u64 {
+        0
+    }
+
     #[inline(always)]
     fn run(&mut self, state: &mut Store, side: u8, frame: Frame<'_>, _: Due) -> Flow {
         let repeated = self.refused.is_some();

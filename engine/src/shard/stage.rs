@@ -18,6 +18,8 @@ pub(crate) trait Body: Send {
     type Terminal: Terminal;
     /// Brings the state of the next few frames' keys nearer: a hint.
     fn touch(&self, _state: &Store, _hashes: &[KeyHash]) {}
+    /// How many records the operator has dropped as too late for anything.
+    fn dropped_count(&self) -> u64;
     /// Runs one frame. After `Blocked` the same frame is run again.
     fn run(&mut self, state: &mut Store, side: u8, frame: Frame<'_>, due: Due) -> Flow;
     /// Emits what is due. After `Blocked` it is called again before anything else.
@@ -37,11 +39,13 @@ pub(crate) struct RingStage<B> {
     /// Changes that wait for what is due to be emitted; at most three.
     waiting: Vec<Change>,
     done: bool,
+    /// What the tally has of the body's count.
+    dropped_count: u64,
 }
 
 impl<B: Body> RingStage<B> {
     pub(crate) fn new(inputs: Inputs, body: B) -> Self {
-        Self { inputs, body, waiting: Vec::new(), done: false }
+        Self { inputs, body, waiting: Vec::new(), done: false, dropped_count: 0 }
     }
 
     /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
@@ -184,6 +188,9 @@ impl<B: Body> Stage for RingStage<B> {
     fn turn(&mut self, context: &mut TurnContext<'_>) -> Result<(), StageError> {
         context.budget = super::STAGE_FRAMES_MAX;
         let _ = self.serve(context);
+        let dropped_count = self.body.dropped_count();
+        context.tally.dropped += dropped_count - self.dropped_count;
+        self.dropped_count = dropped_count;
         context.tally.frames += u64::from(super::STAGE_FRAMES_MAX - context.budget);
         for ring in &mut self.inputs.rings {
             ring.release();

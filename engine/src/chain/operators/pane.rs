@@ -137,12 +137,6 @@ where
         }
     }
 
-    /// How many records came when all their windows had closed, and were dropped.
-    #[must_use]
-    pub fn late_count(&self) -> u64 {
-        self.late_count
-    }
-
     /// Makes the heap anew from the store, after a restart at `watermark`.
     pub fn rebuild(&mut self, state: &Store, watermark: EventTime) {
         self.watermark = watermark;
@@ -201,6 +195,10 @@ where
     type Emission = ();
 
     const HAS_DUE: bool = true;
+
+    fn dropped_count(&self) -> u64 {
+        self.late_count
+    }
 
     #[inline(always)]
     fn apply(

@@ -120,6 +120,10 @@ where
 
     const HAS_DUE: bool = true;
 
+    fn dropped_count(&self) -> u64 {
+        self.inner.dropped_count()
+    }
+
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {
         if !self.waits {
             self.inner.touch(state, hashes);
