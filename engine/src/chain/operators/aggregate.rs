@@ -35,8 +35,6 @@ pub struct AggregateEmission<V> {
     value: V,
 }
 
-/// An operator names the kinds of its key, its input and its value, and holds none of them.
-
 /// A running aggregate of a key's records. `F` reads the fold's input from a record.
 #[derive(Debug)]
 pub struct Aggregate<K, I, V: Fold, F> {

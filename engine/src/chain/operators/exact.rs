@@ -46,8 +46,6 @@ pub struct ExactSpec<const N: usize> {
 /// A record and what each of its N windows holds.
 pub type Windowed<I, V, const N: usize> = Paired<I, [<V as Invertible>::State; N]>;
 
-/// An operator names the kinds of its key, its input and its value, and holds none of them.
-
 /// Exact per-event sliding windows over N lengths. `F` reads a record's order and item.
 #[derive(Debug)]
 pub struct ExactWindows<K, I, V, F, const N: usize> {
