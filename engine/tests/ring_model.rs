@@ -197,69 +197,42 @@ fn a_ring_for_two_frames_takes_two_at_every_place_in_a_lap() {
 
 #[test]
 fn a_full_ring_says_what_is_missing_and_takes_markers_all_the_same() {
-    let (mut producer, mut consumer) = ring(RingSettings {
-        capacity_bytes: 256,
-        marker_bytes: MARKER_BYTES,
-    });
+    let (mut producer, mut consumer) =
+        ring(RingSettings { capacity_bytes: 256, marker_bytes: MARKER_BYTES });
     send(&mut producer, 64, 1).unwrap();
     send(&mut producer, 64, 2).unwrap();
-    let full = ClaimRefused::Full {
-        wanted_bytes: 64,
-        free_bytes: 128,
-    };
+    let full = ClaimRefused::Full { wanted_bytes: 64, free_bytes: 128 };
     assert_eq!(send(&mut producer, 64, 3), Err(full));
     for content in 4..7 {
         send_marker(&mut producer, content).unwrap();
     }
-    let full = ClaimRefused::Full {
-        wanted_bytes: 8,
-        free_bytes: 32,
-    };
+    let full = ClaimRefused::Full { wanted_bytes: 8, free_bytes: 32 };
     assert_eq!(send(&mut producer, 8, 7), Err(full));
     producer.publish();
-    let contents: Vec<u8> = std::iter::from_fn(|| take(&mut consumer))
-        .map(|f| f[4])
-        .collect();
+    let contents: Vec<u8> = std::iter::from_fn(|| take(&mut consumer)).map(|f| f[4]).collect();
     assert_eq!(contents, [1, 2, 4, 5, 6]);
-    assert_eq!(
-        send(&mut producer, 8, 7),
-        Err(full),
-        "taken, but not yet released"
-    );
+    assert_eq!(send(&mut producer, 8, 7), Err(full), "taken, but not yet released");
     consumer.release();
     assert_eq!(send(&mut producer, 8, 7), Ok(()));
 }
 
 #[test]
 fn a_frame_that_would_never_fit_is_told_from_one_that_has_to_wait() {
-    let (mut producer, _consumer) = ring(RingSettings {
-        capacity_bytes: 256,
-        marker_bytes: MARKER_BYTES,
-    });
+    let (mut producer, _consumer) =
+        ring(RingSettings { capacity_bytes: 256, marker_bytes: MARKER_BYTES });
     let bytes_max = producer.frame_bytes_max();
     let wanted_bytes = bytes_max + 1;
-    let too_large = ClaimRefused::TooLarge {
-        wanted_bytes,
-        bytes_max,
-    };
+    let too_large = ClaimRefused::TooLarge { wanted_bytes, bytes_max };
     assert_eq!(producer.claim(wanted_bytes), Err(too_large));
-    assert!(matches!(
-        producer.claim(usize::MAX),
-        Err(ClaimRefused::TooLarge { .. })
-    ));
-    assert!(matches!(
-        producer.claim_marker(40),
-        Err(ClaimRefused::TooLarge { .. })
-    ));
+    assert!(matches!(producer.claim(usize::MAX), Err(ClaimRefused::TooLarge { .. })));
+    assert!(matches!(producer.claim_marker(40), Err(ClaimRefused::TooLarge { .. })));
     assert!(producer.claim(bytes_max).is_ok());
 }
 
 #[test]
 fn nothing_is_seen_before_it_is_published() {
-    let (mut producer, mut consumer) = ring(RingSettings {
-        capacity_bytes: 256,
-        marker_bytes: MARKER_BYTES,
-    });
+    let (mut producer, mut consumer) =
+        ring(RingSettings { capacity_bytes: 256, marker_bytes: MARKER_BYTES });
     assert!(!producer.publish());
     send(&mut producer, 16, 1).unwrap();
     assert_eq!(take(&mut consumer), None);
@@ -273,10 +246,8 @@ fn nothing_is_seen_before_it_is_published() {
 
 #[test]
 fn a_producer_learns_that_its_consumer_is_gone_when_the_ring_is_full() {
-    let (mut producer, consumer) = ring(RingSettings {
-        capacity_bytes: 256,
-        marker_bytes: MARKER_BYTES,
-    });
+    let (mut producer, consumer) =
+        ring(RingSettings { capacity_bytes: 256, marker_bytes: MARKER_BYTES });
     assert!(!producer.is_closed());
     drop(consumer);
     let refused = (0..10).find_map(|_| send(&mut producer, 64, 1).err());
@@ -286,10 +257,8 @@ fn a_producer_learns_that_its_consumer_is_gone_when_the_ring_is_full() {
 
 #[test]
 fn a_run_leaves_the_markers_their_room() {
-    let (mut producer, _consumer) = ring(RingSettings {
-        capacity_bytes: 256,
-        marker_bytes: MARKER_BYTES,
-    });
+    let (mut producer, _consumer) =
+        ring(RingSettings { capacity_bytes: 256, marker_bytes: MARKER_BYTES });
     let run = producer.claim_run(16).unwrap();
     let run_bytes = run.len();
     run.copy_from_slice(&frame(run_bytes, 1));
@@ -302,10 +271,7 @@ fn a_run_leaves_the_markers_their_room() {
 
 #[test]
 fn what_is_not_the_producers_is_not_committed_and_only_what_is_readable_is_taken() {
-    let settings = RingSettings {
-        capacity_bytes: 256,
-        marker_bytes: MARKER_BYTES,
-    };
+    let settings = RingSettings { capacity_bytes: 256, marker_bytes: MARKER_BYTES };
     let overrun = std::panic::catch_unwind(|| {
         let (mut producer, _consumer) = ring(settings);
         producer.claim(16).unwrap();

@@ -24,12 +24,10 @@ impl Chance {
 }
 
 fn checksum(number: u64, content: &[u8]) -> u32 {
-    let sum = content
-        .chunks_exact(8)
-        .fold(number ^ 0x9e37_79b9_7f4a_7c15, |sum, word| {
-            let word = u64::from_le_bytes(*word.first_chunk().unwrap());
-            (sum.rotate_left(5) ^ word).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+    let sum = content.chunks_exact(8).fold(number ^ 0x9e37_79b9_7f4a_7c15, |sum, word| {
+        let word = u64::from_le_bytes(*word.first_chunk().unwrap());
+        (sum.rotate_left(5) ^ word).wrapping_mul(0x0000_0100_0000_01b3)
+    });
     u32::try_from(sum >> 32).unwrap()
 }
 
@@ -46,16 +44,8 @@ fn fill(frame: &mut [u8], number: u64) {
 
 fn check(frame: &[u8], number: u64) {
     let (header, content) = frame.split_at(HEADER_BYTES);
-    assert_eq!(
-        header[8..],
-        number.to_le_bytes(),
-        "frames come in order, each once"
-    );
-    assert_eq!(
-        header[4..8],
-        checksum(number, content).to_le_bytes(),
-        "frame {number} is whole"
-    );
+    assert_eq!(header[8..], number.to_le_bytes(), "frames come in order, each once");
+    assert_eq!(header[4..8], checksum(number, content).to_le_bytes(), "frame {number} is whole");
 }
 
 /// Sends `frame_count` frames and closes; some of them as markers, batches of random length.
@@ -142,47 +132,23 @@ fn run(settings: RingSettings, frame_count: u64, parks: bool, seed: u64) {
 
 #[test]
 fn millions_of_frames_cross_a_large_ring() {
-    let settings = RingSettings {
-        capacity_bytes: 1 << 20,
-        marker_bytes: MARKER_BYTES,
-    };
+    let settings = RingSettings { capacity_bytes: 1 << 20, marker_bytes: MARKER_BYTES };
     run(settings, 4_000_000, false, 11);
 }
 
 #[test]
 fn a_million_frames_cross_a_ring_that_wraps_every_few() {
-    let settings = RingSettings {
-        capacity_bytes: 1 << 10,
-        marker_bytes: MARKER_BYTES,
-    };
+    let settings = RingSettings { capacity_bytes: 1 << 10, marker_bytes: MARKER_BYTES };
     run(settings, 1_000_000, false, 12);
 }
 
 #[test]
 fn frames_cross_a_ring_of_two_frames_without_loss() {
-    run(
-        RingSettings::for_frames(64, 2, MARKER_BYTES),
-        300_000,
-        false,
-        13,
-    );
+    run(RingSettings::for_frames(64, 2, MARKER_BYTES), 300_000, false, 13);
 }
 
 #[test]
 fn a_consumer_that_parks_misses_no_batch() {
-    run(
-        RingSettings::for_frames(64, 2, MARKER_BYTES),
-        50_000,
-        true,
-        14,
-    );
-    run(
-        RingSettings {
-            capacity_bytes: 1 << 16,
-            marker_bytes: MARKER_BYTES,
-        },
-        500_000,
-        true,
-        15,
-    );
+    run(RingSettings::for_frames(64, 2, MARKER_BYTES), 50_000, true, 14);
+    run(RingSettings { capacity_bytes: 1 << 16, marker_bytes: MARKER_BYTES }, 500_000, true, 15);
 }

@@ -60,10 +60,8 @@ pub(super) struct Pelton;
 pub(super) struct PeltonFrames;
 pub(super) struct RunSender(Producer);
 
-const SETTINGS: RingSettings = RingSettings {
-    capacity_bytes: MESSAGES_MAX * MESSAGE_BYTES,
-    marker_bytes: 32,
-};
+const SETTINGS: RingSettings =
+    RingSettings { capacity_bytes: MESSAGES_MAX * MESSAGE_BYTES, marker_bytes: 32 };
 
 impl Lane for Pelton {
     const NAME: &'static str = "pelton";
@@ -149,11 +147,7 @@ impl Receive for Consumer {
 
 #[inline(always)]
 fn word(frame: &[u8], index: usize) -> u64 {
-    u64::from_le_bytes(
-        *frame[index * 8..]
-            .first_chunk()
-            .expect("a frame of eight words"),
-    )
+    u64::from_le_bytes(*frame[index * 8..].first_chunk().expect("a frame of eight words"))
 }
 
 /// rtrb as it is meant for single messages.
@@ -222,11 +216,7 @@ impl Receive for ChunkReceiver {
             return (0, 0);
         };
         let (first, second) = chunk.as_slices();
-        let sum = first
-            .iter()
-            .chain(second)
-            .map(Message::number)
-            .fold(0, u64::wrapping_add);
+        let sum = first.iter().chain(second).map(Message::number).fold(0, u64::wrapping_add);
         chunk.commit_all();
         (count as u64, sum)
     }
@@ -287,13 +277,7 @@ impl Lane for Blocks {
             lines: (0..BATCH).map(|_| Default::default()).collect(),
         };
         let blocks = Arc::new((0..BLOCKS).map(|_| block()).collect::<Vec<_>>());
-        (
-            BlockEnd {
-                blocks: Arc::clone(&blocks),
-                next: 0,
-            },
-            BlockEnd { blocks, next: 0 },
-        )
+        (BlockEnd { blocks: Arc::clone(&blocks), next: 0 }, BlockEnd { blocks, next: 0 })
     }
 }
 

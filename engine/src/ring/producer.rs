@@ -140,14 +140,8 @@ impl Producer {
     #[inline(always)]
     pub fn commit(&mut self, frame_bytes: usize) {
         let end = self.tail.saturating_add(frame_bytes);
-        assert!(
-            frame_bytes.is_multiple_of(RING_ALIGN),
-            "positions are multiples of 8"
-        );
-        assert!(
-            end <= self.claim_end || end <= self.marker_end,
-            "a frame stays within its claim"
-        );
+        assert!(frame_bytes.is_multiple_of(RING_ALIGN), "positions are multiples of 8");
+        assert!(end <= self.claim_end || end <= self.marker_end, "a frame stays within its claim");
         debug_assert!(self.starts_with_lengths(frame_bytes), "a frame starts with its length");
         self.shared.memory.note_written(self.offset(), frame_bytes);
         self.tail = end;
