@@ -1,6 +1,6 @@
 //! Step 4, ring: one thread holds both ends and compares them with a queue of byte vectors.
 #![cfg(not(loom))]
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "a test that unwraps in vain has failed")]
 
 use std::collections::VecDeque;
 
@@ -53,6 +53,11 @@ enum Step {
         frame_words: usize,
         spare_bytes: usize,
     },
+    /// Claims a run and commits some frames of one length to it.
+    SendRun {
+        frame_words: usize,
+        frames_max: usize,
+    },
     /// Claims and thinks better of it.
     Abandon {
         frame_words: usize,
@@ -69,6 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (1..40_usize, 0..64_usize)
             .prop_map(|(frame_words, spare_bytes)| Step::Send { frame_words, spare_bytes }),
+        2 => (1..20_usize, 1..9_usize)
+            .prop_map(|(frame_words, frames_max)| Step::SendRun { frame_words, frames_max }),
         1 => (1..40_usize).prop_map(|frame_words| Step::Abandon { frame_words }),
         1 => Just(Step::Marker),
         4 => Just(Step::Publish),
@@ -107,6 +114,17 @@ proptest! {
                         }
                         Err(ClaimRefused::Closed) => prop_assert!(false, "both ends live"),
                     }
+                }
+                Step::SendRun { frame_words, frames_max } => {
+                    let bytes = frame_words * RING_ALIGN;
+                    let Ok(run) = producer.claim_run(bytes) else { continue };
+                    prop_assert!(run.len() >= bytes);
+                    let frame_count = frames_max.min(run.len() / bytes);
+                    for claim in run.chunks_exact_mut(bytes).take(frame_count) {
+                        claim.copy_from_slice(&frame(bytes, content));
+                        committed.push_back(frame(bytes, content));
+                    }
+                    producer.commit(frame_count * bytes);
                 }
                 Step::Abandon { frame_words } => drop(producer.claim(frame_words * RING_ALIGN)),
                 Step::Marker => {
@@ -238,14 +256,34 @@ fn a_producer_learns_that_its_consumer_is_gone_when_the_ring_is_full() {
 }
 
 #[test]
-fn a_claim_is_not_exceeded_and_only_what_is_readable_is_taken() {
+fn a_run_leaves_the_markers_their_room() {
+    let (mut producer, _consumer) =
+        ring(RingSettings { capacity_bytes: 256, marker_bytes: MARKER_BYTES });
+    let run = producer.claim_run(16).unwrap();
+    let run_bytes = run.len();
+    run.copy_from_slice(&frame(run_bytes, 1));
+    producer.commit(run_bytes);
+    assert!(producer.claim(8).is_err());
+    for content in 2..5 {
+        send_marker(&mut producer, content).unwrap();
+    }
+}
+
+#[test]
+fn what_is_not_the_producers_is_not_committed_and_only_what_is_readable_is_taken() {
     let settings = RingSettings { capacity_bytes: 256, marker_bytes: MARKER_BYTES };
     let overrun = std::panic::catch_unwind(|| {
         let (mut producer, _consumer) = ring(settings);
         producer.claim(16).unwrap();
-        producer.commit(24);
+        producer.commit(256);
     });
     assert!(overrun.is_err());
+    let unclaimed_marker = std::panic::catch_unwind(|| {
+        let (mut producer, _consumer) = ring(settings);
+        while send(&mut producer, 8, 1).is_ok() {}
+        producer.commit(8);
+    });
+    assert!(unclaimed_marker.is_err());
     let overread = std::panic::catch_unwind(|| {
         let (_producer, mut consumer) = ring(settings);
         consumer.advance(8);

@@ -27,7 +27,7 @@ pub fn settings(run: u64) -> Settings {
         shard_count: SHARD_COUNTS[pick(4, 1)],
         driver,
         ring_bytes: [256 << 10, 2_048, 16 << 10][pick(3, 4)],
-        stall_seed: (run % 5 != 0).then_some(run),
+        stall_seed: (!run.is_multiple_of(5)).then_some(run),
         ..Settings::default()
     }
 }

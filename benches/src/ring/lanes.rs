@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
-use pelton::ring::{RingSettings, ring};
+use pelton::ring::{Consumer, Producer, RingSettings, ring};
 
 use super::{BATCH, MESSAGE_BYTES, MESSAGES_MAX, Wait, until};
 
@@ -54,16 +54,32 @@ impl Message {
     }
 }
 
+/// The ring, batches written as runs: one claim for as many frames as fit in one piece.
 pub(super) struct Pelton;
+/// The ring, each frame of a batch claimed by itself, as an exchange to many shards does.
+pub(super) struct PeltonFrames;
+pub(super) struct RunSender(Producer);
+
+const SETTINGS: RingSettings =
+    RingSettings { capacity_bytes: MESSAGES_MAX * MESSAGE_BYTES, marker_bytes: 32 };
 
 impl Lane for Pelton {
     const NAME: &'static str = "pelton";
     fn pair() -> (impl Send, impl Receive) {
-        ring(RingSettings { capacity_bytes: MESSAGES_MAX * MESSAGE_BYTES, marker_bytes: 32 })
+        let (producer, consumer) = ring(SETTINGS);
+        (RunSender(producer), consumer)
     }
 }
 
-impl Send for pelton::ring::Producer {
+impl Lane for PeltonFrames {
+    const NAME: &'static str = "pelton, frame by frame";
+    const TAKES_SINGLES: bool = false;
+    fn pair() -> (impl Send, impl Receive) {
+        ring(SETTINGS)
+    }
+}
+
+impl Send for Producer {
     #[inline(always)]
     fn send(&mut self, first: u64, batch: usize) {
         for number in first..first + batch as u64 {
@@ -84,21 +100,47 @@ impl Send for pelton::ring::Producer {
     }
 }
 
-impl Receive for pelton::ring::Consumer {
+impl Send for RunSender {
+    #[inline(always)]
+    fn send(&mut self, first: u64, batch: usize) {
+        if batch == 1 {
+            return self.0.send(first, 1);
+        }
+        let (mut number, end) = (first, first + batch as u64);
+        let mut wait = Wait::default();
+        while number < end {
+            if let Ok(run) = self.0.claim_run(MESSAGE_BYTES) {
+                let started = number;
+                for (frame, next) in run.chunks_exact_mut(MESSAGE_BYTES).zip(number..end) {
+                    Message::new(next).write(frame);
+                    number = next + 1;
+                }
+                let frame_count = usize::try_from(number - started).expect("a batch is short");
+                self.0.commit(frame_count * MESSAGE_BYTES);
+            } else {
+                self.0.publish();
+                wait.turn();
+            }
+        }
+        self.0.publish();
+    }
+}
+
+impl Receive for Consumer {
     #[inline(always)]
     fn take(&mut self) -> (u64, u64) {
         let (mut count, mut sum) = (0, 0_u64);
-        let mut run_bytes = self.readable().len();
-        while run_bytes > 0 {
-            let frame = self.readable();
-            let length = frame.first_chunk().expect("a frame starts with its length");
-            let frame_bytes = u32::from_le_bytes(*length) as usize;
-            sum = sum.wrapping_add(word(frame, 7) & word(frame, 1));
+        let mut rest = self.readable();
+        let run_bytes = rest.len();
+        while let Some((length, _)) = rest.split_first_chunk() {
+            sum = sum.wrapping_add(word(rest, 7) & word(rest, 1));
             count += 1;
-            self.advance(frame_bytes);
-            run_bytes -= frame_bytes;
+            rest = &rest[u32::from_le_bytes(*length) as usize..];
         }
-        self.release();
+        if run_bytes > 0 {
+            self.advance(run_bytes);
+            self.release();
+        }
         (count, sum)
     }
 }

@@ -15,7 +15,7 @@ use core_affinity::CoreId;
 use hdrhistogram::Histogram;
 use pelton::clock::Clock;
 
-use lanes::{Blocks, CrossbeamQueue, Lane, Pelton, Receive, Rtrb, RtrbChunks, Send};
+use lanes::{Blocks, CrossbeamQueue, Lane, Pelton, PeltonFrames, Receive, Rtrb, RtrbChunks, Send};
 pub use report::Report;
 
 /// One line of the processor's cache: a frame's header and 16 bytes of payload.
@@ -63,14 +63,15 @@ pub fn run(effort: Effort) -> Report {
     let mut report = Report::default();
     for round in 0..effort.rounds {
         // Each turn of the list starts elsewhere.
-        for turn in 0..7 {
-            match (round + turn) % 7 {
+        for turn in 0..8 {
+            match (round + turn) % 8 {
                 0 => bench.lane::<Pelton>(&mut report),
                 1 => bench.lane::<Rtrb>(&mut report),
                 2 => bench.lane::<RtrbChunks>(&mut report),
                 3 => bench.lane::<CrossbeamQueue>(&mut report),
                 4 => bench.lane::<Blocks>(&mut report),
-                5 => report.line_round_trip_ns.push(bench.line_round_trip_ns()),
+                5 => bench.lane::<PeltonFrames>(&mut report),
+                6 => report.line_round_trip_ns.push(bench.line_round_trip_ns()),
                 _ => report.copied_bytes_per_ns.push(bench.copied_bytes_per_ns()),
             }
         }
