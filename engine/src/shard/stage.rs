@@ -155,7 +155,7 @@ impl<B: Body> RingStage<B> {
 }
 
 /// How many frames' state is brought nearer at once: their waits for memory overlap.
-const TOUCHED_MAX: usize = 16;
+const TOUCHED_MAX: usize = 32;
 
 /// Touches the state of the frames from `at` on; answers where it stopped.
 #[inline(always)]
