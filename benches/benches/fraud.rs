@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use pelton::Engine;
 use pelton::clock::Clock;
+use pelton::command::{CommandError, output, usage};
 use pelton_benches::fraud::{Outcome, parse_rows, run_reader, run_rows};
 use pelton_cli::cli::{Command, Pelton, Run};
 use pelton_cli::fraud::generator::write_csv;
 use pelton_cli::fraud::outputs::Total;
 use pelton_cli::fraud::plan;
 use pelton_cli::fraud::rules::Rules;
-use pelton_cli::running::settings;
-use pelton_cli::{output, usage};
 
 /// Each is measured so often; the best and the median are shown. Beside the wall time stands the
 /// processor time, which other work on the machine disturbs less.
@@ -96,13 +95,13 @@ fn engine(data: &Path, folder: &Path, shards: &str, driver: &str) -> io::Result<
         unreachable!("the line above is the fraud job's");
     };
     let (job, tally) = plan(&args).map_err(io::Error::other)?;
-    let report = Engine::with(settings(&args.engine, None)).run(job).map_err(io::Error::other)?;
+    let report = Engine::with(args.run.engine.settings()).run(job).map_err(io::Error::other)?;
     let accepted = report.counts.total.accepted;
     Ok(Outcome { accepted, quality: tally.total(), ..Outcome::default() })
 }
 
 /// The real data, the named data, or generated data.
-fn data(folder: &Path) -> Result<PathBuf, pelton_cli::ProgramError> {
+fn data(folder: &Path) -> Result<PathBuf, CommandError> {
     if let Some(named) = std::env::var_os("PELTON_FRAUD_DATA") {
         return Ok(named.into());
     }
@@ -115,7 +114,7 @@ fn data(folder: &Path) -> Result<PathBuf, pelton_cli::ProgramError> {
     let mut out = output::create(&path)?;
     write_csv(1, 872_795, &mut out)
         .and_then(|()| out.finish())
-        .map_err(|source| pelton_cli::ProgramError::write(&path, source))?;
+        .map_err(|source| CommandError::write(&path, source))?;
     Ok(path)
 }
 

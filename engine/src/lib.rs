@@ -33,5 +33,8 @@ pub mod sink;
 
 pub mod job;
 
+#[cfg(feature = "cli")]
+pub mod command;
+
 pub use job::{Changelog, Driver, Engine, Job, JobError, JobReport, RunningJob, Settings, Stream};
 pub use record::{Decimal, EventTime, TimeSpan};

@@ -1,7 +1,5 @@
 //! Exact windows against an oracle that keeps every event and counts anew for each record.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 #[expect(dead_code, reason = "each test file uses a part")]
 mod operators_common;
 

@@ -1,7 +1,5 @@
 //! Aggregate, merge, sort, panes and process, each against what it says in plain words.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
 mod operators_common;
 
 use std::collections::BTreeMap;

@@ -1,13 +1,13 @@
 //! The command line: what people type, checked as far as it can be without opening a file.
 //!
 //! Wrong usage ends with exit code 2 and clap's own words; what goes wrong later is a
-//! [`ProgramError`](crate::ProgramError) and exit code 1.
+//! [`ProgramError`](crate::ProgramError) and exit code 1. What every job has is the engine's
+//! [`RunArgs`].
 
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pelton::record::TimeSpan;
+use pelton::command::{JobArgs, RunArgs};
 
 use crate::fraud::generator::TRANSACTION_COUNT_MAX;
 
@@ -37,9 +37,17 @@ pub enum Command {
 #[derive(Debug, Subcommand)]
 pub enum Run {
     /// Decide on card transactions: approve, review or decline, with the reasons.
+    #[command(mut_arg("output", |output| output.help("Decisions, one JSON line a transaction; - is standard output")))]
+    #[command(mut_arg("late", |late| late.help("Rows that came too late (with --order event-time)")))]
+    #[command(mut_arg("lateness", |lateness| lateness.help(
+        "How far behind the latest a row may be and still count (with --order event-time) [default: 10m]"
+    )))]
     Fraud(FraudArgs),
-    /// Count clicks per user.
-    Clicks(ClicksArgs),
+    /// Count clicks per user: lines `user,page` without a header give lines `user,count`.
+    #[command(mut_arg("no_header", |no_header| no_header.hide(true)))]
+    #[command(mut_arg("late", |late| late.hide(true)))]
+    #[command(mut_arg("lateness", |lateness| lateness.hide(true)))]
+    Clicks(JobArgs),
 }
 
 /// What to generate.
@@ -52,65 +60,18 @@ pub enum Generate {
 /// The options of `pelton run fraud`.
 #[derive(Debug, Clone, Args)]
 pub struct FraudArgs {
-    /// CSV or NDJSON files, plain, .gz or .zst; a directory, a glob, or - for standard input
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
-    pub input: Vec<PathBuf>,
-    /// Decisions, one JSON line a transaction; - is standard output
-    #[arg(long, value_name = "FILE", default_value = "-")]
-    pub output: PathBuf,
+    /// What every job has.
+    #[command(flatten)]
+    pub run: RunArgs,
     /// The twelve features of every transaction, as CSV
     #[arg(long, value_name = "FILE")]
     pub features: Option<PathBuf>,
-    /// What was counted and measured, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Rows that can't be read, with file, line, reason and bytes
-    #[arg(long, value_name = "FILE")]
-    pub rejects: Option<PathBuf>,
     /// The rules and their thresholds, as TOML, instead of the compiled-in ones
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// Rows that came too late (with --order event-time)
-    #[arg(long, value_name = "FILE")]
-    pub late: Option<PathBuf>,
-    /// The latencies as a picture (with --rate)
-    #[arg(long, value_name = "FILE.svg")]
-    pub plot: Option<PathBuf>,
     /// Decide at once on what has arrived, or wait for the watermark
     #[arg(long, value_enum, default_value_t = Order::Arrival)]
     pub order: Order,
-    /// How far behind the latest a row may be and still count (with --order event-time)
-    #[arg(long, value_name = "TIME", value_parser = time_span, default_value = "10m")]
-    pub lateness: TimeSpan,
-    /// Take rows in by a schedule of so many a second, and measure latency from it
-    #[arg(long, value_name = "PER SECOND")]
-    pub rate: Option<NonZeroU64>,
-    /// How the engine runs.
-    #[command(flatten)]
-    pub engine: EngineArgs,
-}
-
-/// The options of `pelton run clicks`.
-#[derive(Debug, Clone, Args)]
-pub struct ClicksArgs {
-    /// Lines `user,page` without a header: files, a directory, a glob, or - for standard input
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
-    pub input: Vec<PathBuf>,
-    /// Lines `user,count`; - is standard output
-    #[arg(long, value_name = "FILE", default_value = "-")]
-    pub output: PathBuf,
-    /// Write every change of a count, and not only the counts at the end
-    #[arg(long)]
-    pub changes: bool,
-    /// Lines that can't be read, with file, line, reason and bytes
-    #[arg(long, value_name = "FILE")]
-    pub rejects: Option<PathBuf>,
-    /// What was counted and measured, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// How the engine runs.
-    #[command(flatten)]
-    pub engine: EngineArgs,
 }
 
 /// The options of `pelton generate transactions`.
@@ -127,20 +88,6 @@ pub struct TransactionsArgs {
     pub output: PathBuf,
 }
 
-/// How the engine runs; the same for every job.
-#[derive(Debug, Clone, Args)]
-pub struct EngineArgs {
-    /// How many shards [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub shards: Option<u16>,
-    /// What turns the shards
-    #[arg(long, value_enum, default_value_t = Driver::Auto)]
-    pub driver: Driver,
-    /// How a shard waits for work [default: balanced, or efficient with more shards than cores]
-    #[arg(long, value_enum)]
-    pub strategy: Option<Strategy>,
-}
-
 /// In which order a job takes its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Order {
@@ -150,52 +97,12 @@ pub enum Order {
     EventTime,
 }
 
-/// What turns the shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Driver {
-    /// glommio where the system allows it, threads elsewhere.
-    Auto,
-    /// Plain pinned threads.
-    Threads,
-    /// glommio's executors, on io_uring.
-    Glommio,
-}
-
-/// How a shard waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Strategy {
-    /// Never sleep: the lowest latency, a whole core each.
-    Spin,
-    /// Look a few times, then sleep.
-    Balanced,
-    /// Sleep at once.
-    Efficient,
-}
-
-/// Reads `10m`, `30s`, `500ms`, `2h`, `7d`, `250us`, or `0`.
-fn time_span(text: &str) -> Result<TimeSpan, String> {
-    let wrong = || "give a whole number with a unit, such as 500ms, 30s, 10m, 2h or 7d".to_owned();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: i64 = number.parse().map_err(|_| wrong())?;
-    let unit_micros = match unit {
-        "us" => 1,
-        "ms" => 1_000,
-        "s" => 1_000_000,
-        "m" | "min" => 60_000_000,
-        "h" => 3_600_000_000,
-        "d" => 86_400_000_000,
-        "" if number == 0 => 0,
-        _ => return Err(wrong()),
-    };
-    let micros = number.checked_mul(unit_micros);
-    micros.map(TimeSpan::micros).ok_or_else(wrong)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use pelton::command::DriverName;
+    use pelton::record::TimeSpan;
 
     fn parse(line: &str) -> Result<Pelton, clap::Error> {
         Pelton::try_parse_from(line.split_whitespace())
@@ -221,13 +128,13 @@ mod tests {
             assert!(parse(line).is_ok(), "{line}");
         }
         let Ok(Pelton { command: Some(Command::Run(Run::Fraud(args))) }) =
-            parse("pelton run fraud --input a --input b c")
+            parse("pelton run fraud --input a --input b c --lateness 10m")
         else {
             panic!("parses");
         };
-        assert_eq!(args.input, ["a", "b", "c"].map(PathBuf::from));
-        assert_eq!(args.lateness, TimeSpan::minutes(10));
-        assert_eq!((args.order, args.engine.driver), (Order::Arrival, Driver::Auto));
+        assert_eq!(args.run.input, ["a", "b", "c"].map(PathBuf::from));
+        assert_eq!(args.run.lateness, Some(TimeSpan::minutes(10)));
+        assert_eq!((args.order, args.run.engine.driver), (Order::Arrival, DriverName::Auto));
     }
 
     #[test]
@@ -246,22 +153,6 @@ mod tests {
             "pelton nonsense",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
-        }
-    }
-
-    #[test]
-    fn spans_of_time_have_a_unit() {
-        for (text, span) in [
-            ("10m", TimeSpan::minutes(10)),
-            ("30s", TimeSpan::seconds(30)),
-            ("500ms", TimeSpan::millis(500)),
-            ("0", TimeSpan::ZERO),
-            ("7d", TimeSpan::days(7)),
-        ] {
-            assert_eq!(time_span(text), Ok(span));
-        }
-        for text in ["", "10", "m", "-1s", "1.5h", "1 s"] {
-            assert!(time_span(text).is_err(), "{text}");
         }
     }
 }

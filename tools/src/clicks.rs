@@ -1,13 +1,9 @@
 //! `pelton run clicks`: counts per user.
 
-use pelton::job::{Files, SourceOptions};
-use pelton::sink::{Csv, FileSink, RejectLines};
-use pelton::source::FileSettings;
-use pelton::{Changelog, Job, Stream, job, record};
+use pelton::command::{JobArgs, run_job};
+use pelton::{Changelog, Stream, job, record};
 
-use crate::cli::ClicksArgs;
 use crate::error::ProgramError;
-use crate::running::{run as run_job, settings};
 
 /// One click.
 #[record]
@@ -28,23 +24,7 @@ pub fn clicks_per_user(clicks: Stream<Click>) -> Changelog<String, u64> {
 ///
 /// # Errors
 /// The inputs, the outputs, or the job.
-pub fn run(args: ClicksArgs) -> Result<(), ProgramError> {
-    let job = Job::new();
-    let mut options = SourceOptions::<Click>::new();
-    if let Some(path) = &args.rejects {
-        options = options.rejects(FileSink::new(path, RejectLines));
-    }
-    let inputs = args.input.iter().map(|path| path.to_string_lossy().into_owned());
-    let mut files = FileSettings::default();
-    files.csv.header = false;
-    let clicks = job.source(Files::new(inputs).with(files), options);
-    let counts = clicks_per_user(clicks);
-    let lines = FileSink::new(&args.output, Csv::new());
-    if args.changes {
-        counts.to(lines);
-    } else {
-        counts.at_end().to(lines);
-    }
-    let finished = run_job(job, settings(&args.engine, None), None)?;
-    finished.show(args.report.as_deref(), None, "Click counts")
+pub fn run(mut args: JobArgs) -> Result<(), ProgramError> {
+    args.no_header = true;
+    Ok(run_job("clicks", clicks_per_user, &args)?)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pelton::command::CommandError;
+
 use crate::error::ProgramError;
 use crate::fraud::{GeneratedFiles, run_generated};
 
@@ -17,7 +19,7 @@ const FOLDER: &str = "pelton-out";
 /// The outputs, or the job.
 pub fn run() -> Result<(), ProgramError> {
     let folder = PathBuf::from(FOLDER);
-    std::fs::create_dir_all(&folder).map_err(|source| ProgramError::create(&folder, source))?;
+    std::fs::create_dir_all(&folder).map_err(|source| CommandError::create(&folder, source))?;
     let files = GeneratedFiles {
         decisions: folder.join("decisions.ndjson"),
         report: folder.join("report.json"),

@@ -1,9 +1,10 @@
 //! `pelton generate transactions`: the generator's transactions into a file.
 
+use pelton::command::{CommandError, output};
+
 use crate::cli::TransactionsArgs;
 use crate::error::ProgramError;
 use crate::fraud::generator::write_csv;
-use crate::output;
 
 /// Writes what was asked for.
 ///
@@ -13,7 +14,8 @@ pub fn run(args: &TransactionsArgs) -> Result<(), ProgramError> {
     let mut out = output::create(&args.output)?;
     write_csv(args.seed, args.count, &mut out)
         .and_then(|()| out.finish())
-        .map_err(|source| ProgramError::write(&args.output, source))
+        .map_err(|source| CommandError::write(&args.output, source))?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The program `pelton` as a library, so that tests and benches run the very jobs that it runs.
 //!
 //! [`cli`] is what people type; [`fraud`] and [`clicks`] are the jobs, [`demo`] is what runs
-//! without arguments. [`report`] and [`progress`] are what people see.
+//! without arguments. What every program of jobs has is the engine's [`pelton::command`].
 
 pub mod cli;
 pub mod clicks;
@@ -10,12 +10,6 @@ pub mod digits;
 pub mod error;
 pub mod fraud;
 pub mod generate;
-pub mod human;
-pub mod output;
-pub mod plot;
-pub mod progress;
 pub mod report;
-pub mod running;
-pub mod usage;
 
 pub use error::ProgramError;

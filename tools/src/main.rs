@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pelton_cli::cli::{Command, Generate, Pelton, Run};
-use pelton_cli::{ProgramError, clicks, demo, fraud, generate};
+use pelton_cli::{clicks, demo, fraud, generate};
 
 fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2.
@@ -15,7 +15,8 @@ fn main() -> ExitCode {
         Some(Command::Generate(Generate::Transactions(args))) => generate::run(&args),
     };
     match result {
-        Ok(()) | Err(ProgramError::ReaderGone) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_reader_gone() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

@@ -173,17 +173,19 @@ mod tests {
             key: &[],
             namespace: 0,
         };
+        let value_bytes = 30 << 20;
+        let room_bytes = super::super::entry::entry_bytes(0, value_bytes);
         let mut offsets = Vec::new();
         for index in 0..5 {
-            let value_bytes = 30 << 20;
-            let room = arena.take(super::super::entry::entry_bytes(0, value_bytes));
+            let room = arena.take(room_bytes);
             let memory = &mut arena.entry_mut(room.offset)[..room.room_bytes];
             super::super::entry::write(memory, &key, value_bytes + index, room.fresh);
             offsets.push(room.offset);
         }
-        arena.free(offsets.remove(1));
+        let dead = offsets.remove(1);
+        arena.free(dead);
         let walked: Vec<_> = arena.iter().map(|(offset, _)| offset).collect();
         assert_eq!(walked, offsets);
-        assert!(arena.take(30 << 20).offset < offsets[3], "a dead room is used again");
+        assert_eq!(arena.take(room_bytes).offset, dead, "a dead room is used again");
     }
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pelton::Job;
-use pelton::job::{Files, SourceOptions, Splits};
-use pelton::record::{Decimal, EventTime};
-use pelton::sink::{Both, FileSink, RejectLines};
+use pelton::command::{Finished, Watch, run as run_job};
+use pelton::job::{SourceOptions, Splits};
+use pelton::record::{Decimal, EventTime, TimeSpan};
+use pelton::sink::Both;
 use pelton::source::GeneratorSplit;
 
 use super::generator::Transactions;
@@ -17,7 +18,10 @@ use super::rules::Rules;
 use super::verdict::CompiledRules;
 use crate::ProgramError;
 use crate::cli::{self, FraudArgs};
-use crate::running::{Finished, run as run_job, settings};
+use crate::report::FraudSection;
+
+/// How far behind a row may be with `--order event-time`, unless `--lateness` says so.
+const LATENESS_DEFAULT: TimeSpan = TimeSpan::minutes(10);
 
 /// Runs the fraud job on files.
 ///
@@ -25,14 +29,10 @@ use crate::running::{Finished, run as run_job, settings};
 /// The rules, the inputs, the outputs, or the job.
 pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
     let (job, tally) = plan(&args)?;
-    let rate = args.rate.map(rate_of);
-    let finished = run_job(job, settings(&args.engine, rate), None)?;
-    let title = "Fraud decisions: latency from the intended arrival";
-    finished.with_quality(tally.total().quality()).show(
-        args.report.as_deref(),
-        args.plot.as_deref(),
-        title,
-    )
+    let finished = run_job(job, args.run.settings(), args.run.watch())?;
+    let finished = finished.with(FraudSection { quality: tally.total().quality() });
+    args.run.show(&finished, "Fraud decisions: latency from the intended arrival")?;
+    Ok(())
 }
 
 /// The job that the command line asks for, and the tally of its decisions.
@@ -42,32 +42,20 @@ pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
 pub fn plan(args: &FraudArgs) -> Result<(Job, impl Total<QualityTally> + use<>), ProgramError> {
     let rules = Arc::new(Rules::load(args.rules.as_deref())?);
     let job = Job::new();
-    let mut options = SourceOptions::<Transaction>::new();
+    let mut options = args.run.source_options::<Transaction>()?;
     let order = match args.order {
         cli::Order::Arrival => Order::Arrival,
         cli::Order::EventTime => {
-            options = options.lateness(args.lateness);
+            options = options.lateness(args.run.lateness.unwrap_or(LATENESS_DEFAULT));
             Order::EventTime
         }
     };
-    if let Some(path) = &args.rejects {
-        options = options.rejects(FileSink::new(path, RejectLines));
-    }
-    if let Some(path) = &args.late {
-        options = options.late(FileSink::json(path));
-    }
-    let inputs = args.input.iter().map(|path| path.to_string_lossy().into_owned());
-    let transactions = job.source(Files::new(inputs), options);
+    let transactions = job.source(args.run.files(), options);
     let decided = fraud(transactions, Arc::clone(&rules), order);
     let tally = quality(Arc::clone(&rules));
-    let files = Both(decisions(&args.output, rules), args.features.as_deref().map(features));
+    let files = Both(decisions(args.run.output()?, rules), args.features.as_deref().map(features));
     decided.to(Both(files, tally.clone()));
     Ok((job, tally))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate of records a second")]
-fn rate_of(rate: std::num::NonZeroU64) -> f64 {
-    rate.get() as f64
 }
 
 /// What the generated run writes.
@@ -90,7 +78,7 @@ pub fn run_generated(
     count: u64,
     rate: f64,
     files: &GeneratedFiles,
-) -> Result<Finished, ProgramError> {
+) -> Result<Finished<FraudSection>, ProgramError> {
     let rules: Arc<CompiledRules> = Arc::new(Rules::load(None)?);
     let job = Job::new();
     let mut generated = Transactions::new(seed, count);
@@ -110,6 +98,7 @@ pub fn run_generated(
     let tally = quality(Arc::clone(&rules));
     decided.to(Both(decisions(&files.decisions, rules), tally.clone()));
     let settings = pelton::Settings { rate: Some(rate), ..pelton::Settings::default() };
-    let finished = run_job(job, settings, Some(count))?.with_quality(tally.total().quality());
-    Ok(finished)
+    let watch = Watch { records_total: Some(count), silent: false };
+    let finished = run_job(job, settings, watch)?;
+    Ok(finished.with(FraudSection { quality: tally.total().quality() }))
 }

@@ -3,73 +3,57 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pelton::job::{JobReport, JobSnapshot, RunningJob};
-use pelton::metric::LatencySummary;
-use pelton::shard::park::WaitStrategy;
-use pelton::{Engine, EventTime, Job, Settings};
+use crate::job::{Engine, Job, JobReport, JobSnapshot, RunningJob, Settings};
+use crate::metric::LatencySummary;
+use crate::record::EventTime;
 
-use crate::ProgramError;
-use crate::cli::{Driver, EngineArgs, Strategy};
-use crate::fraud::quality::Quality;
-use crate::plot::{Curve, latency_svg};
-use crate::progress::{Progress, Snapshot};
-use crate::report::{Hiccups, Latencies, Percentiles, Report};
-use crate::usage;
+use super::error::CommandError;
+use super::human::whole;
+use super::plot::{Curve, latency_svg};
+use super::progress::{Progress, Snapshot};
+use super::report::{Hiccups, Latencies, Nothing, Percentiles, Report, Section};
+use super::usage;
 
 /// How often the screen is looked after; the progress draws itself less often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// The engine's settings from the command line.
-#[must_use]
-pub fn settings(args: &EngineArgs, rate: Option<f64>) -> Settings {
-    let mut settings = Settings { rate, ..Settings::default() };
-    if let Some(shards) = args.shards {
-        settings.shard_count = shards;
-    }
-    settings.driver = match args.driver {
-        Driver::Auto => pelton::Driver::Auto,
-        Driver::Threads => pelton::Driver::Threads,
-        Driver::Glommio => pelton::Driver::Glommio,
-    };
-    settings.wait = args.strategy.map(|strategy| match strategy {
-        Strategy::Spin => WaitStrategy::Spin,
-        Strategy::Balanced => WaitStrategy::Balanced,
-        Strategy::Efficient => WaitStrategy::Efficient,
-    });
-    settings
-}
-
 /// What a run came to, as it is shown and written.
 #[derive(Debug)]
-pub struct Finished {
-    /// The report, still without the job's own part.
+pub struct Finished<S = Nothing> {
+    /// The report.
     pub report: Report,
+    section: S,
     job: JobReport,
+}
+
+/// What is shown while a job runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Watch {
+    /// How many records there will be, where that is known.
+    pub records_total: Option<u64>,
+    /// No progress.
+    pub silent: bool,
 }
 
 /// Runs `job` to its end with its progress on the screen.
 ///
 /// # Errors
 /// Whatever keeps the job from starting or ends it early.
-pub fn run(
-    job: Job,
-    settings: Settings,
-    records_total: Option<u64>,
-) -> Result<Finished, ProgramError> {
+pub fn run(job: Job, settings: Settings, watch: Watch) -> Result<Finished, CommandError> {
     let rate = settings.rate;
     let cpu_before_s = usage::cpu_s();
     let running = Engine::with(settings).start(job)?;
     let mut progress = Progress::stderr();
     let mut pace = Pace::default();
     while !running.wait(LOOK_EVERY) {
-        if progress.is_due(running.elapsed_ns()) {
-            progress.draw(&snapshot(&running, records_total, rate.is_some(), &mut pace));
+        if !watch.silent && progress.is_due(running.elapsed_ns()) {
+            progress.draw(&snapshot(&running, watch.records_total, rate.is_some(), &mut pace));
         }
     }
     progress.clear();
     let job = running.join()?;
     let report = report(&job, rate, usage::cpu_s() - cpu_before_s);
-    Ok(Finished { report, job })
+    Ok(Finished { report, section: Nothing {}, job })
 }
 
 /// The records and the time at the last drawing.
@@ -146,18 +130,18 @@ fn report(job: &JobReport, rate: Option<f64>, cpu_s: f64) -> Report {
         }),
         shards: u16::try_from(job.shard_count).unwrap_or(u16::MAX),
         driver: job.driver.to_owned(),
-        quality: None,
     }
 }
 
 impl Finished {
-    /// Adds the fraud job's part.
+    /// Adds the job's own part.
     #[must_use]
-    pub fn with_quality(mut self, quality: Option<Quality>) -> Self {
-        self.report.quality = quality;
-        self
+    pub fn with<S: Section>(self, section: S) -> Finished<S> {
+        Finished { report: self.report, section, job: self.job }
     }
+}
 
+impl<S: Section> Finished<S> {
     /// Prints the readable report, and writes the JSON one and the plot where they are asked for.
     ///
     /// # Errors
@@ -167,18 +151,18 @@ impl Finished {
         json: Option<&Path>,
         plot: Option<&Path>,
         title: &str,
-    ) -> Result<(), ProgramError> {
+    ) -> Result<(), CommandError> {
         if let Some(path) = json {
-            self.report.write_json(path)?;
+            self.report.write_json(path, &self.section)?;
         }
         if let Some(path) = plot {
             self.write_plot(path, title)?;
         }
-        eprint!("{}", self.report);
+        eprint!("{}{}", self.report, self.section);
         Ok(())
     }
 
-    fn write_plot(&self, path: &Path, title: &str) -> Result<(), ProgramError> {
+    fn write_plot(&self, path: &Path, title: &str) -> Result<(), CommandError> {
         let curves = [
             Curve { label: "handed to the sink", latency: &self.job.latencies.handed },
             Curve { label: "visible in the file", latency: &self.job.latencies.visible },
@@ -188,17 +172,13 @@ impl Finished {
             curves.into_iter().filter(|curve| !curve.latency.is_empty()).collect();
         let caption = format!(
             "{} on {} shards ({}), {} asked for, {} reached",
-            crate::human::count(self.report.records_in),
+            super::human::count(self.report.records_in),
             self.report.shards,
             self.report.driver,
-            self.report.asked_rate.map_or("no rate".to_owned(), rate_text),
-            rate_text(self.report.records_per_s),
+            self.report.asked_rate.map_or("no rate".to_owned(), |rate| whole(rate) + "/s"),
+            whole(self.report.records_per_s) + "/s",
         );
         let svg = latency_svg(title, &caption, &curves);
-        std::fs::write(path, svg).map_err(|source| ProgramError::create(path, source))
+        std::fs::write(path, svg).map_err(|source| CommandError::create(path, source))
     }
-}
-
-fn rate_text(per_second: f64) -> String {
-    format!("{per_second:.0}/s")
 }

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use zstd::stream::write::Encoder as ZstdEncoder;
 
-use crate::error::ProgramError;
+use super::error::CommandError;
 
 /// zstd's fastest ordinary level: the generator is quicker than any other.
 const ZSTD_LEVEL: i32 = 1;
@@ -26,18 +26,18 @@ enum Kind {
 ///
 /// # Errors
 /// The file can't be created.
-pub fn create(path: &Path) -> Result<Output, ProgramError> {
+pub fn create(path: &Path) -> Result<Output, CommandError> {
     let out: Box<dyn Write> = if path == Path::new("-") {
         Box::new(io::stdout())
     } else {
-        let file = File::create(path).map_err(|source| ProgramError::create(path, source))?;
+        let file = File::create(path).map_err(|source| CommandError::create(path, source))?;
         Box::new(file)
     };
     let kind = match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => Kind::Gzip(GzEncoder::new(out, Compression::fast())),
         Some("zst") => Kind::Zstd(
             ZstdEncoder::new(out, ZSTD_LEVEL)
-                .map_err(|source| ProgramError::write(path, source))?,
+                .map_err(|source| CommandError::write(path, source))?,
         ),
         _ => Kind::Plain(BufWriter::with_capacity(1 << 16, out)),
     };

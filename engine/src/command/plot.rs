@@ -8,7 +8,7 @@
 
 use std::fmt::Write;
 
-use pelton::metric::{Latency, QuantilePoint};
+use crate::metric::{Latency, QuantilePoint};
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 500.0;
@@ -24,15 +24,15 @@ const UNITS: [(&str, f64); 4] = [("s", 1e9), ("ms", 1e6), ("&#181;s", 1e3), ("ns
 
 /// One line of the plot.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Curve<'a> {
+pub(super) struct Curve<'a> {
     /// What the legend calls it.
-    pub(crate) label: &'a str,
+    pub(super) label: &'a str,
     /// What it shows; it is left out where nothing was recorded.
-    pub(crate) latency: &'a Latency,
+    pub(super) latency: &'a Latency,
 }
 
 /// The plot of `curves` as the text of an SVG file. `caption` is the small line below the title.
-pub(crate) fn latency_svg(title: &str, caption: &str, curves: &[Curve<'_>]) -> String {
+pub(super) fn latency_svg(title: &str, caption: &str, curves: &[Curve<'_>]) -> String {
     let curves: Vec<_> = curves
         .iter()
         .map(|curve| (curve, curve.latency.curve()))

@@ -9,9 +9,9 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
-use pelton::record::EventTime;
+use crate::record::EventTime;
 
-use crate::human::{count, ns, seconds, short};
+use super::human::{count, ns, seconds, short};
 
 /// A terminal is drawn this often.
 const TERMINAL_PERIOD_NS: u64 = 200_000_000;
@@ -48,8 +48,7 @@ pub struct Snapshot {
 }
 
 /// One line for a log.
-#[must_use]
-pub fn line(snapshot: &Snapshot) -> String {
+fn line(snapshot: &Snapshot) -> String {
     figures(snapshot) + &standing(snapshot)
 }
 
@@ -85,8 +84,7 @@ fn standing(snapshot: &Snapshot) -> String {
 }
 
 /// The lines for a terminal: the two halves of the line above, and one line for each shard.
-#[must_use]
-pub fn lines(snapshot: &Snapshot) -> Vec<String> {
+fn lines(snapshot: &Snapshot) -> Vec<String> {
     let mut lines = vec![figures(snapshot), standing(snapshot)];
     let most = snapshot.shard_records.iter().copied().max().unwrap_or(0);
     if snapshot.shard_records.len() > SHARD_LINES_MAX {

@@ -44,6 +44,24 @@ pub fn seconds(value: f64) -> String {
     format!("{minutes:.0} min {:02.0} s", (value - minutes * 60.0).floor())
 }
 
+/// A count and its noun: `1 shard`, `2 shards`.
+#[must_use]
+pub fn plural(number: u64, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", count(number))
+}
+
+/// A float as a whole number with separators; 0 for less.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and a negative figure is shown as 0"
+)]
+pub fn whole(value: f64) -> String {
+    count(value.round() as u64)
+}
+
 /// Three digits and the largest unit that leaves a whole part. The smallest unit is whole.
 fn scaled(mut value: f64, step: f64, units: &[&str]) -> String {
     let mut unit = 0;
