@@ -1,11 +1,12 @@
 //! Pelton inside another program: build an engine, start a job, push events, read results, stop.
+#![expect(clippy::print_stdout, reason = "a program that shows its results")]
 
 use pelton::{Changelog, Engine, Job, Stream};
 
 #[pelton::record]
-pub struct Click {
-    pub user: String,
-    pub page: String,
+struct Click {
+    user: String,
+    page: String,
 }
 
 #[pelton::job]
@@ -13,7 +14,7 @@ fn clicks_per_user(clicks: Stream<Click>) -> Changelog<String, u64> {
     clicks.filter(|c| c.page != "about_us").key_by(|c| c.user).count()
 }
 
-pub fn run() -> Result<Vec<(String, u64)>, Box<dyn std::error::Error>> {
+pub(crate) fn run() -> Result<Vec<(String, u64)>, Box<dyn std::error::Error>> {
     let job = Job::new();
     let (clicks, input) = job.push::<Click>(1_024);
     let counts = clicks_per_user(clicks).collect();
