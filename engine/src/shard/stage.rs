@@ -109,7 +109,7 @@ impl<B: Body> RingStage<B> {
             if context.budget == 0 {
                 return (at, Stopped::Budget);
             }
-            context.position = frame.position();
+            *context.position = frame.position();
             if self.body.run(context.state, input.side, frame, due).is_blocked() {
                 return (at, Stopped::Blocked);
             }
