@@ -95,6 +95,8 @@ pub(crate) trait Stage: Send {
     fn is_done(&self) -> bool;
     /// The operator's name, for messages.
     fn name(&self) -> &str;
+    /// The last epoch whose barrier it has passed on; the highest number once it has ended.
+    fn epoch(&self) -> u64;
     /// The record that is being served, where that is not the last one that was taken.
     fn serving(&self) -> Option<IngressPosition> {
         None

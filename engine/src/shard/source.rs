@@ -327,6 +327,10 @@ impl<R: Record, S: Split<R>> Stage for SourceStage<R, S> {
         &self.name
     }
 
+    fn epoch(&self) -> u64 {
+        if self.end_sent { u64::MAX } else { self.barrier_sent }
+    }
+
     fn serving(&self) -> Option<IngressPosition> {
         self.fanout.serving()
     }

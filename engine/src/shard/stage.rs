@@ -36,12 +36,13 @@ pub(crate) struct RingStage<B> {
     body: B,
     /// Changes that wait for what is due to be emitted; at most three.
     waiting: Vec<Change>,
+    epoch: u64,
     done: bool,
 }
 
 impl<B: Body> RingStage<B> {
     pub(crate) fn new(inputs: Inputs, body: B) -> Self {
-        Self { inputs, body, waiting: Vec::new(), done: false }
+        Self { inputs, body, waiting: Vec::new(), epoch: 0, done: false }
     }
 
     /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
@@ -141,6 +142,7 @@ impl<B: Body> RingStage<B> {
                 }
                 Change::Aligned(epoch) => {
                     context.aligned(epoch);
+                    self.epoch = epoch;
                     terminal.marker(Marker::Barrier(epoch));
                 }
                 Change::Ended => terminal.marker(Marker::End),
@@ -199,5 +201,9 @@ impl<B: Body> Stage for RingStage<B> {
 
     fn name(&self) -> &str {
         self.body.name()
+    }
+
+    fn epoch(&self) -> u64 {
+        if self.done { u64::MAX } else { self.epoch }
     }
 }

@@ -113,6 +113,7 @@ impl Shard {
         self.aligned_count = context.aligned_count;
         outcome?;
         let idle = !(done || moved || stalled);
+        self.tally.epoch = self.stages.iter().map(|stage| stage.epoch()).min().unwrap_or(u64::MAX);
         self.tally.turns += 1;
         self.tally.idle_turns += u64::from(idle);
         self.counters.publish(&self.tally);
