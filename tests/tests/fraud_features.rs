@@ -124,7 +124,7 @@ fn features_equal_the_oracle_whatever_turns_the_shards() {
         let rows = generated(seed, 20_000, 8 + 8 * i64::try_from(seed).unwrap());
         let expected = oracle_lines(&rows);
         let known = expected.iter().filter(|line| !line.ends_with("0.000000")).count();
-        assert!(known > 300, "the data has frauds that are known: {known}");
+        assert!(known > 200, "the data has frauds that are known: {known}");
         let mut decisions = None;
         for run in (0..20).filter(|run| run % 3 == seed % 3) {
             let settings = settings(run);
