@@ -47,3 +47,170 @@ pub(crate) struct RingStage<B> {
 impl<B: Body> RingStage<B> {
     pub(crate) fn new(inputs: Inputs, body: B) -> Self {
         Self { inputs, body, waiting: Vec::new(), epoch: 0, done: false, dropped_count: 0 }
+    }
+
+    /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
+    fn serve(&mut self, context: &mut TurnContext<'_>) -> Flow {
+        if self.settle(context).is_blocked() {
+            return Flow::Blocked;
+        }
+        for _ in 0..self.inputs.rings.len() {
+            if self.inputs.rings[self.inputs.current].is_open()
+                && self.serve_ring(context).is_blocked()
+            {
+                return Flow::Blocked;
+            }
+            self.inputs.current = (self.inputs.current + 1) % self.inputs.rings.len();
+        }
+        Flow::Ready
+    }
+
+    fn serve_ring(&mut self, context: &mut TurnContext<'_>) -> Flow {
+        let index = self.inputs.current;
+        loop {
+            let (taken_bytes, stopped) = self.run_frames(context);
+            if taken_bytes > 0 {
+                context.moved = true;
+            }
+            self.inputs.rings[index].advance(taken_bytes);
+            match stopped {
+                Stopped::Empty => break,
+                Stopped::Blocked => return Flow::Blocked,
+                Stopped::Budget => break,
+                Stopped::Wrapped => {}
+                Stopped::At(marker) => {
+                    self.waiting.extend(self.inputs.take(index, marker).into_iter().flatten());
+                    if self.settle(context).is_blocked() {
+                        return Flow::Blocked;
+                    }
+                    if !self.inputs.rings[index].is_open() {
+                        break;
+                    }
+                }
+            }
+        }
+        Flow::Ready
+    }
+
+    /// Runs the frames that lie in one piece; answers how many bytes are done with, and why it
+    /// stopped. A marker is counted as done with.
+    fn run_frames(&mut self, context: &mut TurnContext<'_>) -> (usize, Stopped) {
+        let due = Due { watermark: self.inputs.watermark(), ended: false };
+        let input = &mut self.inputs.rings[self.inputs.current];
+        let frames = input.consumer.readable();
+        if frames.is_empty() {
+            return (0, Stopped::Empty);
+        }
+        let mut at = 0;
+        let mut touched_to = 0;
+        while at < frames.len() {
+            if at == touched_to {
+                touched_to = touch(&self.body, context.state, frames, at);
+            }
+            let frame = Frame::new(&frames[at..]);
+            if let Some(marker) = frame.marker() {
+                return (at + frame.frame_bytes(), Stopped::At(marker));
+            }
+            if context.budget == 0 {
+                return (at, Stopped::Budget);
+            }
+            *context.position = frame.position();
+            if self.body.run(context.state, input.side, frame, due).is_blocked() {
+                return (at, Stopped::Blocked);
+            }
+            context.budget -= 1;
+            at += frame.frame_bytes();
+        }
+        (at, Stopped::Wrapped)
+    }
+
+    /// Emits what the waiting changes make due, and passes the changes on.
+    fn settle(&mut self, context: &mut TurnContext<'_>) -> Flow {
+        while let Some(&change) = self.waiting.first() {
+            let due = Due {
+                watermark: match change {
+                    Change::Ended => EventTime::MAX,
+                    Change::Watermark { .. } | Change::Aligned(_) => self.inputs.watermark(),
+                },
+                ended: change == Change::Ended,
+            };
+            if self.body.drain(context.state, due).is_blocked() {
+                return Flow::Blocked;
+            }
+            self.waiting.remove(0);
+            context.moved = true;
+            let terminal = self.body.terminal();
+            match change {
+                Change::Watermark { time, idle } => {
+                    terminal.marker(Marker::Watermark { time, idle });
+                }
+                Change::Aligned(epoch) => {
+                    context.aligned(epoch);
+                    self.epoch = epoch;
+                    terminal.marker(Marker::Barrier(epoch));
+                }
+                Change::Ended => terminal.marker(Marker::End),
+            }
+        }
+        Flow::Ready
+    }
+}
+
+/// How many frames' state is brought nearer at once: their waits for memory overlap.
+const TOUCHED_MAX: usize = 32;
+
+/// Touches the state of the frames from `at` on; answers where it stopped.
+#[inline(always)]
+fn touch<B: Body>(body: &B, state: &Store, frames: &[u8], mut at: usize) -> usize {
+    let mut hashes = [KeyHash(0); TOUCHED_MAX];
+    let mut count = 0;
+    while count < TOUCHED_MAX && at < frames.len() {
+        let frame = Frame::new(&frames[at..]);
+        hashes[count] = frame.key_hash();
+        count += 1;
+        at += frame.frame_bytes();
+    }
+    // One record alone would only be looked up twice.
+    if count > 1 {
+        body.touch(state, &hashes[..count]);
+    }
+    at
+}
+
+/// Why a run of frames stopped.
+enum Stopped {
+    Empty,
+    Wrapped,
+    Budget,
+    Blocked,
+    At(Marker),
+}
+
+impl<B: Body> Stage for RingStage<B> {
+    fn turn(&mut self, context: &mut TurnContext<'_>) -> Result<(), StageError> {
+        context.budget = super::STAGE_FRAMES_MAX;
+        let _ = self.serve(context);
+        let dropped_count = self.body.dropped_count();
+        context.tally.dropped += dropped_count - self.dropped_count;
+        self.dropped_count = dropped_count;
+        context.tally.frames += u64::from(super::STAGE_FRAMES_MAX - context.budget);
+        for ring in &mut self.inputs.rings {
+            ring.release();
+        }
+        context.moved |= self.body.terminal().end_turn()?;
+        self.done = self.inputs.ended() && self.waiting.is_empty() && self.body.is_drained();
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn name(&self) -> &str {
+        self.body.name()
+    }
+
+    fn epoch(&self) -> u64 {
+        if self.done { u64::MAX } else { self.epoch }
+    }
+}
