@@ -256,7 +256,7 @@ impl ProcessFunction for EveryThird {
         if seen == 1 {
             context.set_timer(EventTime::MAX);
         }
-        if seen % 3 == 0 {
+        if seen.is_multiple_of(3) {
             context.emit(RowView { key, number: seen, amount: 0 });
             context.emit(RowView { key, number: seen, amount: 1 });
         }
@@ -304,9 +304,9 @@ fn forked_and_joined(trades: Stream<Trade>) -> Stream<Row> {
         .filter(|t| t.amount != 0)
         .map(|t| RowView { key: t.symbol, number: t.account.into(), amount: t.amount })
         .fork();
-    let by_key = rows.clone().key_by(|r| r.key).count().changes().map(|c| RowView {
+    let by_key = rows.clone().key_by(|r| r.key).count().changes().map(|_| RowView {
         key: "",
-        number: c.value * 0,
+        number: 0,
         amount: 1,
     });
     let by_number = rows.key_by(|r| r.number).process(Echo);

@@ -161,8 +161,11 @@ fn shuffled(rows: &[Row], seed: u64) -> Vec<Row> {
 #[test]
 fn in_event_time_order_neither_the_split_nor_the_order_of_the_input_matters() {
     let rows = generated(9, 20_000, 20);
-    let expected =
-        outcome(&Settings { shard_count: 1, ..settings(0) }, &[rows.clone()], Order::Arrival);
+    let expected = outcome(
+        &Settings { shard_count: 1, ..settings(0) },
+        std::slice::from_ref(&rows),
+        Order::Arrival,
+    );
     assert_same(&expected.features, &oracle_lines(&rows), "one ordered split");
     let [robin, quarters] = in_four(&rows);
     let mixed = shuffled(&rows, 5);
