@@ -2,6 +2,7 @@
 //!
 //! Reads lines `user,page` from the file that is named, or a few that are compiled in, and prints
 //! the counts.
+#![expect(clippy::print_stdout, reason = "a program that shows its results")]
 
 use std::path::Path;
 
@@ -24,7 +25,7 @@ fn clicks_per_user(clicks: Stream<Click>) -> Changelog<String, u64> {
 const CLICKS: &str = "ada,home\nbob,home\nada,shop\ngrace,about_us\nada,about_us\nbob,cart\n";
 
 /// Counts the clicks of `path`, or of the compiled-in text; sorted by user.
-pub fn run(path: Option<&Path>) -> Result<Vec<(String, u64)>, JobError> {
+pub(crate) fn run(path: Option<&Path>) -> Result<Vec<(String, u64)>, JobError> {
     let job = Job::new();
     let clicks = match path {
         Some(path) => {

@@ -1,4 +1,5 @@
 //! Pelton inside another program: build an engine, start a job, push events, read results, stop.
+#![expect(clippy::print_stdout, reason = "a program that shows its results")]
 
 use pelton::{Changelog, Engine, Job, Stream};
 

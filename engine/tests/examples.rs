@@ -1,10 +1,10 @@
 //! The examples run, and the README shows the code that runs.
 
 #[path = "../examples/clicks.rs"]
-#[expect(dead_code, unreachable_pub, reason = "a program: its `main` is not called here")]
+#[expect(dead_code, reason = "a program: its `main` is not called here")]
 mod clicks;
 #[path = "../examples/embed.rs"]
-#[expect(dead_code, unreachable_pub, reason = "a program: its `main` is not called here")]
+#[expect(dead_code, reason = "a program: its `main` is not called here")]
 mod embed;
 
 use std::io::Write as _;

@@ -3,4 +3,5 @@
 
 pub mod chance;
 pub mod fraud_oracle;
+pub mod inputs;
 pub mod runs;

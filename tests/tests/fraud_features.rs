@@ -2,6 +2,8 @@
 //! stalls, and in event-time order whatever the split of the input and its order within the
 //! lateness.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails at that line")]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -124,7 +126,7 @@ fn features_equal_the_oracle_whatever_turns_the_shards() {
         let rows = generated(seed, 20_000, 8 + 8 * i64::try_from(seed).unwrap());
         let expected = oracle_lines(&rows);
         let known = expected.iter().filter(|line| !line.ends_with("0.000000")).count();
-        assert!(known > 300, "the data has frauds that are known: {known}");
+        assert!(known > 200, "the data has frauds that are known: {known}");
         let mut decisions = None;
         for run in (0..20).filter(|run| run % 3 == seed % 3) {
             let settings = settings(run);
@@ -159,8 +161,11 @@ fn shuffled(rows: &[Row], seed: u64) -> Vec<Row> {
 #[test]
 fn in_event_time_order_neither_the_split_nor_the_order_of_the_input_matters() {
     let rows = generated(9, 20_000, 20);
-    let expected =
-        outcome(&Settings { shard_count: 1, ..settings(0) }, &[rows.clone()], Order::Arrival);
+    let expected = outcome(
+        &Settings { shard_count: 1, ..settings(0) },
+        std::slice::from_ref(&rows),
+        Order::Arrival,
+    );
     assert_same(&expected.features, &oracle_lines(&rows), "one ordered split");
     let [robin, quarters] = in_four(&rows);
     let mixed = shuffled(&rows, 5);

@@ -90,6 +90,15 @@ fn item_impls(input: &RecordInput) -> TokenStream {
         impl<'a> ::pelton::record::View<'a> for #view {
             type Record = #name;
         }
+
+        // A closure that makes text has nothing to borrow it from: it emits the record itself.
+        impl<'a> ::pelton::record::Emit<'a> for #name {
+            type Record = Self;
+            #[inline(always)]
+            fn into_emitted(self) -> ::pelton::record::Emitted<'a, Self> {
+                ::pelton::record::Emitted::Owned(self)
+            }
+        }
     }
 }
 

@@ -8,7 +8,9 @@
 
 use rkyv::util::AlignedVec;
 
-use crate::record::{Frame, FrameHeader, Marker, Record, frame_bytes, write_frame};
+use crate::record::{
+    Frame, FrameHeader, IngressPosition, Marker, Record, frame_bytes, write_frame,
+};
 
 use super::blueprint::{Blueprint, Wiring};
 use super::push::{Flow, Push, Terminal, TerminalError, keep_marker};
@@ -23,6 +25,8 @@ trait Branch: Send {
     fn run(&mut self, frames: &[u8]) -> Flow;
     /// The batch was cleared.
     fn rewind(&mut self);
+    /// How far it has read.
+    fn at(&self) -> usize;
     fn terminal(&mut self) -> &mut dyn Terminal;
     fn is_drained(&self) -> bool;
 }
@@ -51,6 +55,10 @@ impl<R: Record, P: Push<R>> Branch for Pipe<R, P> {
 
     fn rewind(&mut self) {
         self.at = 0;
+    }
+
+    fn at(&self) -> usize {
+        self.at
     }
 
     fn terminal(&mut self) -> &mut dyn Terminal {
@@ -86,6 +94,8 @@ pub(crate) struct Fanout<R> {
     frames: AlignedVec<16>,
     filled_bytes: usize,
     branches: Vec<Box<dyn Branch>>,
+    /// The branch that is reading.
+    reading: Option<usize>,
     record: std::marker::PhantomData<fn() -> R>,
 }
 
@@ -100,6 +110,7 @@ impl<R: Record> Fanout<R> {
             frames,
             filled_bytes: 0,
             branches: blueprints.iter().map(|branch| branch.build_branch(wiring)).collect(),
+            reading: None,
             record: std::marker::PhantomData,
         }
     }
@@ -144,11 +155,13 @@ impl<R: Record> Fanout<R> {
     /// Lets every branch read; `Ready` when the batch is empty again.
     pub(crate) fn drain(&mut self) -> Flow {
         let mut flow = Flow::Ready;
-        for branch in &mut self.branches {
+        for (index, branch) in self.branches.iter_mut().enumerate() {
+            self.reading = Some(index);
             if branch.run(&self.frames[..self.filled_bytes]).is_blocked() {
                 flow = Flow::Blocked;
             }
         }
+        self.reading = None;
         if flow == Flow::Ready {
             self.filled_bytes = 0;
             for branch in &mut self.branches {
@@ -156,6 +169,12 @@ impl<R: Record> Fanout<R> {
             }
         }
         flow
+    }
+
+    /// The record that a branch is reading, for the message of a panic in its closures.
+    pub(crate) fn serving(&self) -> Option<IngressPosition> {
+        let at = self.branches[self.reading?].at();
+        (at < self.filled_bytes).then(|| Frame::new(&self.frames[at..]).position())
     }
 
     /// Passes a marker on; the batch must be empty.

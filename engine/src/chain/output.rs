@@ -76,6 +76,7 @@ impl<I: Item, S: SinkFactory<I>> Blueprint<I> for OutputBlueprint<S> {
             sink: self.factory.open(seat),
             written,
             written_count: 0,
+            flushed_count: 0,
             accepted: 0,
             seen: 0,
             ending: false,
@@ -90,6 +91,8 @@ pub(crate) struct Output<I, S> {
     sink: S,
     written: Arc<CachePadded<AtomicU64>>,
     written_count: u64,
+    /// What `written_count` was when the last turn ended.
+    flushed_count: u64,
     accepted: u32,
     seen: u32,
     ending: bool,
@@ -111,7 +114,12 @@ impl<I: Item, S: Sink<I>> Terminal for Output<I, S> {
     }
 
     fn end_turn(&mut self) -> Result<bool, TerminalError> {
-        self.sink.flush();
+        // A turn that wrote is likely followed by another: buffers then fill up, and a file gets few
+        // large writes. The first turn without an item hands over what is left.
+        if self.written_count == self.flushed_count {
+            self.sink.flush();
+        }
+        self.flushed_count = self.written_count;
         let moved = self.sink.poll()?;
         if self.ending && !self.ended {
             self.ended = self.sink.end()?;

@@ -140,12 +140,21 @@ impl RunningJob {
     }
 
     /// Sends a barrier through the job: every stage aligns on it, in order with the records.
-    /// Answers its epoch. One may be in flight at a time.
+    /// One is in flight at a time, since shards that saw different ones would wait for each other:
+    /// while the last one has not passed every stage, none is sent. Answers the epoch in flight;
+    /// it has passed once the snapshot's `total.epoch` is no lower.
     pub fn barrier(&self) -> u64 {
-        // Relaxed: the number alone is the message.
-        let epoch = self.parts.barrier.fetch_add(1, Ordering::Relaxed) + 1;
+        // Relaxed, both: the number alone is the message.
+        let last = self.parts.barrier.load(Ordering::Relaxed);
+        let passed = self.parts.counters.iter().map(|shard| shard.read().epoch).min();
+        if passed.is_some_and(|passed| passed < last) {
+            return last;
+        }
+        let (barrier, next) = (&self.parts.barrier, last + 1);
+        let sent = barrier.compare_exchange(last, next, Ordering::Relaxed, Ordering::Relaxed);
         self.parts.control.wake_all();
-        epoch
+        // Where another thread was first, its barrier is the one in flight.
+        sent.map_or_else(|first| first, |_| next)
     }
 
     /// Ends the pushed inputs, waits until all that was pushed has passed, and ends the job.

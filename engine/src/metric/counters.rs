@@ -64,6 +64,8 @@ counters! {
     blocked_turns: u64, AtomicU64;
     /// Times that the shard parked.
     parks: u64, AtomicU64;
+    /// The last epoch whose barrier every stage of the shard has passed on.
+    epoch: u64, AtomicU64;
     /// The shard's watermark, in microseconds of event time.
     watermark_micros: i64, AtomicI64;
 }
@@ -93,7 +95,7 @@ impl ShardCounters {
 }
 
 impl ShardCount {
-    /// The sum over all shards; the watermark is the lowest. Nothing of no shards.
+    /// The sum over all shards; the watermark and the epoch are the lowest. Nothing of no shards.
     #[must_use]
     pub fn total(counts: impl IntoIterator<Item = Self>) -> Self {
         counts.into_iter().reduce(Self::plus).unwrap_or_default()
@@ -114,6 +116,7 @@ impl ShardCount {
             idle_turns: self.idle_turns + other.idle_turns,
             blocked_turns: self.blocked_turns + other.blocked_turns,
             parks: self.parks + other.parks,
+            epoch: self.epoch.min(other.epoch),
             watermark_micros: self.watermark_micros.min(other.watermark_micros),
         }
     }

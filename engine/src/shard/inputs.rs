@@ -5,7 +5,7 @@
 //!
 //! Invariants
 //! 1. The combined watermark is the minimum over the rings that have neither ended nor gone idle,
-//!    and never goes back.
+//!    and never goes back; where all that have not ended are idle, the highest of theirs.
 //! 2. A ring that has delivered barrier n is not read before every ring has delivered it or ended.
 //! 3. A ring whose frame was refused is the next one that is read, and starts with that frame.
 
@@ -132,10 +132,11 @@ impl Inputs {
     }
 
     fn combine(&mut self) -> Option<Change> {
-        let counting = self.rings.iter().filter(|ring| !ring.ended && !ring.idle);
-        let lowest = counting.map(|ring| ring.watermark).min();
+        let open = || self.rings.iter().filter(|ring| !ring.ended);
+        let lowest = open().filter(|ring| !ring.idle).map(|ring| ring.watermark).min();
         let idle = lowest.is_none();
-        let time = lowest.unwrap_or(self.watermark).max(self.watermark);
+        let highest = open().map(|ring| ring.watermark).max();
+        let time = lowest.or(highest).map_or(self.watermark, |time| time.max(self.watermark));
         if time == self.watermark && idle == self.idle {
             return None;
         }

@@ -64,7 +64,7 @@ pub(crate) struct TurnContext<'t> {
     /// Whether anything happened.
     pub(crate) moved: bool,
     /// The record that was taken last, for messages.
-    pub(crate) position: IngressPosition,
+    pub(crate) position: &'t mut IngressPosition,
     /// The clock at the start of the turn.
     pub(crate) now_ns: u64,
     /// When the shard has to turn again although nothing wakes it.
@@ -95,4 +95,10 @@ pub(crate) trait Stage: Send {
     fn is_done(&self) -> bool;
     /// The operator's name, for messages.
     fn name(&self) -> &str;
+    /// The last epoch whose barrier it has passed on; the highest number once it has ended.
+    fn epoch(&self) -> u64;
+    /// The record that is being served, where that is not the last one that was taken.
+    fn serving(&self) -> Option<IngressPosition> {
+        None
+    }
 }

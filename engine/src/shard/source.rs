@@ -220,7 +220,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
     ) -> Result<Took, StageError> {
         let input = &mut self.splits[index];
         let position = IngressPosition { split: input.number, sequence: input.sequence };
-        context.position = position;
+        *context.position = position;
         match input.split.next() {
             Next::Record(view) => {
                 let time = R::event_time(view);
@@ -325,6 +325,14 @@ impl<R: Record, S: Split<R>> Stage for SourceStage<R, S> {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn epoch(&self) -> u64 {
+        if self.end_sent { u64::MAX } else { self.barrier_sent }
+    }
+
+    fn serving(&self) -> Option<IngressPosition> {
+        self.fanout.serving()
     }
 }
 

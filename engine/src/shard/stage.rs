@@ -38,6 +38,7 @@ pub(crate) struct RingStage<B> {
     body: B,
     /// Changes that wait for what is due to be emitted; at most three.
     waiting: Vec<Change>,
+    epoch: u64,
     done: bool,
     /// What the tally has of the body's count.
     dropped_count: u64,
@@ -45,7 +46,7 @@ pub(crate) struct RingStage<B> {
 
 impl<B: Body> RingStage<B> {
     pub(crate) fn new(inputs: Inputs, body: B) -> Self {
-        Self { inputs, body, waiting: Vec::new(), done: false, dropped_count: 0 }
+        Self { inputs, body, waiting: Vec::new(), epoch: 0, done: false, dropped_count: 0 }
     }
 
     /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
@@ -113,7 +114,7 @@ impl<B: Body> RingStage<B> {
             if context.budget == 0 {
                 return (at, Stopped::Budget);
             }
-            context.position = frame.position();
+            *context.position = frame.position();
             if self.body.run(context.state, input.side, frame, due).is_blocked() {
                 return (at, Stopped::Blocked);
             }
@@ -145,6 +146,7 @@ impl<B: Body> RingStage<B> {
                 }
                 Change::Aligned(epoch) => {
                     context.aligned(epoch);
+                    self.epoch = epoch;
                     terminal.marker(Marker::Barrier(epoch));
                 }
                 Change::Ended => terminal.marker(Marker::End),
@@ -155,7 +157,7 @@ impl<B: Body> RingStage<B> {
 }
 
 /// How many frames' state is brought nearer at once: their waits for memory overlap.
-const TOUCHED_MAX: usize = 16;
+const TOUCHED_MAX: usize = 32;
 
 /// Touches the state of the frames from `at` on; answers where it stopped.
 #[inline(always)]
@@ -206,5 +208,9 @@ impl<B: Body> Stage for RingStage<B> {
 
     fn name(&self) -> &str {
         self.body.name()
+    }
+
+    fn epoch(&self) -> u64 {
+        if self.done { u64::MAX } else { self.epoch }
     }
 }

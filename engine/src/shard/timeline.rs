@@ -7,7 +7,8 @@
 //!    back, and is raised to the stage's when the split comes back from idleness. A record is late
 //!    if its time is at or before its own split's watermark.
 //! 2. The stage's watermark is the minimum over its splits: minus infinity for one that has not
-//!    been opened, plus infinity for one that has ended. Idle splits do not count.
+//!    been opened, plus infinity for one that has ended. Idle splits do not count; where all are
+//!    idle it is the highest of theirs, so it does not depend on which one fell silent first.
 //! 3. Only an unbounded split goes idle: when it has had nothing for the idle time while the
 //!    stage was free to take. While the stage is held back, the clock of idleness stands still.
 //!
@@ -50,6 +51,8 @@ pub struct Timeline {
     /// Sent last; never goes back.
     watermark: EventTime,
     idle: bool,
+    /// The split that was named last by `furthest_behind`.
+    read_last: usize,
 }
 
 impl Timeline {
@@ -70,6 +73,7 @@ impl Timeline {
             idle_after_ns,
             watermark: EventTime::MIN,
             idle: false,
+            read_last: 0,
         }
     }
 
@@ -129,14 +133,19 @@ impl Timeline {
     }
 
     /// The split that is furthest behind, among those that `may_read` allows: reading it next
-    /// keeps the splits' event times together.
+    /// keeps the splits' event times together. Of equals, as where records have no time, each
+    /// gets its turn: one that never ends must not starve the others.
     #[must_use]
-    pub fn furthest_behind(&self, may_read: impl Fn(usize) -> bool) -> Option<usize> {
+    pub fn furthest_behind(&mut self, may_read: impl Fn(usize) -> bool) -> Option<usize> {
+        let split_count = self.splits.len();
+        let turns_away = |index| (index + split_count - self.read_last - 1) % split_count;
         let readable = self.splits.iter().enumerate();
-        readable
+        let furthest = readable
             .filter(|&(index, split)| split.status != SplitStatus::Ended && may_read(index))
-            .min_by_key(|(_, split)| split.highest)
-            .map(|(index, _)| index)
+            .min_by_key(|&(index, split)| (split.highest, turns_away(index)))
+            .map(|(index, _)| index)?;
+        self.read_last = furthest;
+        Some(furthest)
     }
 
     /// When an open, unbounded split that is quiet will turn idle, if none speaks before.
@@ -163,13 +172,18 @@ impl Timeline {
         let time = match lowest {
             Some(lowest) => lowest.max(self.watermark),
             None if all_ended => EventTime::MAX,
-            None => self.watermark,
+            None => self.highest_idle().max(self.watermark),
         };
         if (time, idle) == (self.watermark, self.idle) {
             return None;
         }
         (self.watermark, self.idle) = (time, idle);
         Some((time, idle))
+    }
+
+    fn highest_idle(&self) -> EventTime {
+        let idle = self.splits.iter().filter(|split| split.status == SplitStatus::Idle);
+        idle.map(|split| split.watermark).max().unwrap_or(EventTime::MIN)
     }
 
     /// Whether every split is at its end.
@@ -277,5 +291,28 @@ mod tests {
         assert_eq!(timeline.furthest_behind(|index| index != 2), Some(1));
         timeline.ended(1);
         assert_eq!(timeline.furthest_behind(|index| index != 2), Some(0));
+    }
+
+    #[test]
+    fn splits_that_are_equally_far_take_turns() {
+        let mut timeline = open(&[true, true, true]);
+        let picks = [0; 6].map(|_| timeline.furthest_behind(|_| true));
+        assert_eq!(picks, [1, 2, 0, 1, 2, 0].map(Some));
+    }
+
+    #[test]
+    fn when_all_splits_are_idle_it_does_not_matter_which_fell_silent_first() {
+        for silent_first in [0, 1] {
+            let mut timeline = open(&[false, false]);
+            let _ = timeline.record(0, EventTime(100));
+            let _ = timeline.record(1, EventTime(50));
+            for (split, since_ns) in [(silent_first, 0), (1 - silent_first, 500)] {
+                timeline.quiet(split, since_ns);
+                timeline.quiet(split, since_ns + 1_000);
+                let _ = timeline.advance();
+            }
+            let _ = timeline.record(1, EventTime(95));
+            assert!(timeline.record(1, EventTime(89)), "late since both were idle at 89");
+        }
     }
 }

@@ -85,7 +85,7 @@ impl Shard {
             state: &mut self.store,
             budget: 0,
             moved: false,
-            position: self.position,
+            position: &mut self.position,
             now_ns,
             wake_at_ns: None,
             // Relaxed: the number alone is the message.
@@ -110,10 +110,10 @@ impl Shard {
             done &= stage.is_done();
         }
         let (moved, wake_at_ns) = (context.moved, context.wake_at_ns);
-        self.position = context.position;
         self.aligned_count = context.aligned_count;
         outcome?;
         let idle = !(done || moved || stalled);
+        self.tally.epoch = self.stages.iter().map(|stage| stage.epoch()).min().unwrap_or(u64::MAX);
         self.tally.turns += 1;
         self.tally.idle_turns += u64::from(idle);
         self.counters.publish(&self.tally);
@@ -140,8 +140,9 @@ impl Shard {
     /// The stage and the record that were served last, for the message of a failure.
     #[must_use]
     pub(crate) fn serving(&self) -> (&str, IngressPosition) {
-        let name = self.stages.get(self.serving).map_or("", |stage| stage.name());
-        (name, self.position)
+        let stage = self.stages.get(self.serving);
+        let name = stage.map_or("", |stage| stage.name());
+        (name, stage.and_then(|stage| stage.serving()).unwrap_or(self.position))
     }
 
     /// The gaps in this shard's idle spinning: what the machine itself adds to a latency.
