@@ -1,5 +1,7 @@
 //! A program of one's own: the example with `pelton::main!`, run as people run it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
