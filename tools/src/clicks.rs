@@ -7,6 +7,7 @@ use pelton::{Changelog, Job, Stream, job, record};
 
 use crate::cli::ClicksArgs;
 use crate::error::ProgramError;
+use crate::paths;
 use crate::running::{run as run_job, settings};
 
 /// One click.
@@ -29,6 +30,14 @@ pub fn clicks_per_user(clicks: Stream<Click>) -> Changelog<String, u64> {
 /// # Errors
 /// The inputs, the outputs, or the job.
 pub fn run(args: ClicksArgs) -> Result<(), ProgramError> {
+    paths::check(
+        &args.input,
+        &[
+            ("--output", Some(&args.output)),
+            ("--rejects", args.rejects.as_deref()),
+            ("--report", args.report.as_deref()),
+        ],
+    )?;
     let job = Job::new();
     let mut options = SourceOptions::<Click>::new();
     if let Some(path) = &args.rejects {

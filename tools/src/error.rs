@@ -28,6 +28,24 @@ pub enum ProgramError {
         /// What to do.
         advice: &'static str,
     },
+    /// Two outputs are one file.
+    #[error("{first} and {second} are both {file}; give each a path of its own")]
+    SamePath {
+        /// The path.
+        file: String,
+        /// The option that named it first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// An output is an input too.
+    #[error("{option} {file} is also an input, which it would overwrite; choose another path")]
+    OutputIsInput {
+        /// The path.
+        file: String,
+        /// The option that names it.
+        option: String,
+    },
     /// The rules file is not right.
     #[error(transparent)]
     Rules(#[from] RulesError),

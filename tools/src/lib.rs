@@ -12,6 +12,7 @@ pub mod fraud;
 pub mod generate;
 pub mod human;
 pub mod output;
+pub mod paths;
 pub mod plot;
 pub mod progress;
 pub mod report;

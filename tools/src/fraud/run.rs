@@ -16,6 +16,7 @@ use super::rules::Rules;
 use super::verdict::CompiledRules;
 use crate::ProgramError;
 use crate::cli::{self, FraudArgs};
+use crate::paths;
 use crate::running::{Finished, run as run_job, settings};
 
 /// Runs the fraud job on files.
@@ -23,6 +24,17 @@ use crate::running::{Finished, run as run_job, settings};
 /// # Errors
 /// The rules, the inputs, the outputs, or the job.
 pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
+    paths::check(
+        &args.input,
+        &[
+            ("--output", Some(&args.output)),
+            ("--features", args.features.as_deref()),
+            ("--rejects", args.rejects.as_deref()),
+            ("--late", args.late.as_deref()),
+            ("--report", args.report.as_deref()),
+            ("--plot", args.plot.as_deref()),
+        ],
+    )?;
     let rules = Arc::new(Rules::load(args.rules.as_deref())?);
     let job = Job::new();
     let mut options = SourceOptions::<Transaction>::new();
