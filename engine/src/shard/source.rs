@@ -304,6 +304,9 @@ impl<R: Record, S: Split<R>> Stage for SourceStage<R, S> {
         if self.fanout.drain().is_blocked() {
             self.timeline.held_back();
         } else {
+            // Before the batch is filled again: where what stands behind is always full, this is
+            // the only moment at which it is empty, and markers must not wait for the end.
+            self.send_markers(context);
             self.fill(context)?;
             if self.fanout.drain() == Flow::Ready {
                 self.send_markers(context);
