@@ -344,3 +344,40 @@ fn branches_meet_again_record_by_record() {
         },
     );
 }
+
+/// Windows and a process function give many rows of one record, or rows of none.
+#[pelton::job]
+fn derived_and_joined(trades: Stream<Trade>) -> Stream<Row> {
+    let rows = trades.key_by(|t| t.symbol).process(EveryThird).fork();
+    let left = rows.clone().map(|r| r);
+    let right = rows.map(|r| RowView { amount: r.amount * 10, ..r });
+    left.join_by_position(right).map(|(left, right)| RowView {
+        key: left.key,
+        number: left.number * 1_000_000 + right.number,
+        amount: left.amount * 1_000 + right.amount,
+    })
+}
+
+#[test]
+fn branches_of_a_derived_stream_meet_again_row_by_row() {
+    check(
+        |trades| {
+            let rows = derived_and_joined(trades).collect();
+            Box::new(move || rows.take_rows().into_iter().map(fields).collect())
+        },
+        |parts| {
+            let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
+            for trade in all(parts) {
+                *seen.entry(&trade.symbol).or_default() += 1;
+            }
+            let rows = |(symbol, count): (&str, u64)| {
+                let thirds = (1..=count / 3).flat_map(|third| [(third * 3, 0), (third * 3, 1)]);
+                let joined = thirds.chain([(count, -1)]).map(|(number, amount)| {
+                    (symbol.to_owned(), number * 1_000_001, amount * 1_010)
+                });
+                joined.collect::<Vec<Fields>>()
+            };
+            seen.into_iter().flat_map(rows).collect()
+        },
+    );
+}

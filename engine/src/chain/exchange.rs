@@ -178,11 +178,10 @@ impl<Rt> Exchange<Rt> {
         Flow::Ready
     }
 
-    /// An item's number among all that one record became: exact while only one stage multiplies,
-    /// and spread by a hash where several do.
+    /// An item's number among all that one record became.
     #[inline(always)]
     fn ordinal(&self, header: &FrameHeader) -> u32 {
-        header.ordinal.wrapping_mul(0x9e37_79b1).wrapping_add(self.seen)
+        header.ordinal_of(self.seen)
     }
 }
 

@@ -255,7 +255,7 @@ impl<R: Record> Push<R> for Fork<R> {
         if !self.send_markers() {
             return Flow::Blocked;
         }
-        let header = FrameHeader { ordinal: header.ordinal.wrapping_add(self.seen), ..*header };
+        let header = FrameHeader { ordinal: header.ordinal_of(self.seen), ..*header };
         if !self.fanout.append(&header, view)
             && (self.fanout.drain().is_blocked() || !self.fanout.append(&header, view))
         {

@@ -40,6 +40,24 @@ pub enum CommandError {
         /// `.gz` or `.zst`.
         extension: &'static str,
     },
+    /// Two outputs are one file.
+    #[error("{first} and {second} are both {file}; give each a path of its own")]
+    SamePath {
+        /// The path.
+        file: String,
+        /// The option that named it first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// An output is an input too.
+    #[error("{option} {file} is also an input, which it would overwrite; choose another path")]
+    OutputIsInput {
+        /// The path.
+        file: String,
+        /// The option that names it.
+        option: String,
+    },
     /// `--lateness` where nothing has a time.
     #[error("{record} has no #[event_time] field, so nothing is late; leave out --lateness")]
     NoEventTime {

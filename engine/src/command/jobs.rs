@@ -101,6 +101,7 @@ impl NamedJob {
     /// # Errors
     /// The options, the inputs, the outputs, or the job.
     pub fn run(&self, args: &JobArgs) -> Result<(), CommandError> {
+        args.run.check_paths(&[])?;
         let job = (self.plan)(args)?;
         let finished = run(job, args.run.settings(), args.run.watch())?;
         let title = format!("{}: latency from the intended arrival", self.name);

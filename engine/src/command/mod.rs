@@ -17,6 +17,7 @@ pub mod human;
 mod jobs;
 mod options;
 pub mod output;
+mod paths;
 mod plot;
 mod progress;
 mod report;

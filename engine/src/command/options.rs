@@ -14,6 +14,7 @@ use crate::sink::{FileSink, RejectLines};
 use crate::source::Format;
 
 use super::error::CommandError;
+use super::paths;
 use super::report::Section;
 use super::screen::{Finished, Watch};
 
@@ -104,6 +105,23 @@ impl RunArgs {
     #[must_use]
     pub fn files(&self) -> Files {
         Files::new(self.input.iter().map(|path| path.to_string_lossy()))
+    }
+
+    /// Checks that no two outputs, and no output and input, are one file; `more` are outputs that
+    /// only this job has.
+    ///
+    /// # Errors
+    /// The first two that are.
+    pub fn check_paths(&self, more: &[(&'static str, Option<&Path>)]) -> Result<(), CommandError> {
+        let mut outputs = vec![
+            ("--output", Some(self.output.as_path())),
+            ("--rejects", self.rejects.as_deref()),
+            ("--late", self.late.as_deref()),
+            ("--report", self.report.as_deref()),
+            ("--plot", self.plot.as_deref()),
+        ];
+        outputs.extend_from_slice(more);
+        paths::check(&self.input, &outputs)
     }
 
     /// A source's options with the side outputs that were asked for.

@@ -135,6 +135,28 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
+    /// The ordinal of item `number` of all that a record becomes in one step. The first keeps the
+    /// record's, so branches that make one of one meet again however many steps they have; the
+    /// others are exact while only one stage multiplies, and spread by a hash where several do.
+    #[inline(always)]
+    #[must_use]
+    pub fn ordinal_of(&self, number: u32) -> u32 {
+        match number {
+            0 => self.ordinal,
+            _ => (self.ordinal.rotate_left(13) ^ number).wrapping_mul(0x9e37_79b1),
+        }
+    }
+
+    /// What a key's timer or window at `time` makes came of no single record: its position is
+    /// made of the key and the time, and is the same on every run.
+    #[must_use]
+    pub fn at_time(key_hash: KeyHash, time: EventTime) -> Self {
+        let spread = time.0.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let sequence = key_hash.0 ^ spread ^ (spread >> 32);
+        let position = IngressPosition { split: u32::MAX, sequence };
+        Self { key_hash, event_time: time, position, ..Self::default() }
+    }
+
     /// Writes the header of a frame whose payload has `payload_bytes` to the start of `frame`.
     #[inline(always)]
     pub fn write(&self, payload_bytes: usize, frame: &mut [u8]) {

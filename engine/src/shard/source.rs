@@ -280,9 +280,13 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         if let Some((time, idle)) = self.timeline.advance() {
             self.fanout.marker(Marker::Watermark { time, idle });
         }
-        if context.barrier > self.barrier_sent && !self.end_sent {
-            self.barrier_sent = context.barrier;
-            self.fanout.marker(Marker::Barrier(context.barrier));
+        // Every epoch in its order, and not only the last one asked for: shards look at different
+        // times, and a stage that had epoch 1 from one and 2 from another would never align. One
+        // at a time, so that the markers that wait for room stay few.
+        if context.barrier > self.barrier_sent && !self.end_sent && self.fanout.is_drained() {
+            self.barrier_sent += 1;
+            context.moved = true;
+            self.fanout.marker(Marker::Barrier(self.barrier_sent));
         }
         if self.timeline.all_ended() && !self.end_sent {
             self.end_sent = true;
@@ -300,6 +304,9 @@ impl<R: Record, S: Split<R>> Stage for SourceStage<R, S> {
         if self.fanout.drain().is_blocked() {
             self.timeline.held_back();
         } else {
+            // Before the batch is filled again: where what stands behind is always full, this is
+            // the only moment at which it is empty, and markers must not wait for the end.
+            self.send_markers(context);
             self.fill(context)?;
             if self.fanout.drain() == Flow::Ready {
                 self.send_markers(context);

@@ -40,6 +40,7 @@ pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
 /// # Errors
 /// The rules.
 pub fn plan(args: &FraudArgs) -> Result<(Job, impl Total<QualityTally> + use<>), ProgramError> {
+    args.run.check_paths(&[("--features", args.features.as_deref())])?;
     let rules = Arc::new(Rules::load(args.rules.as_deref())?);
     let job = Job::new();
     let mut options = args.run.source_options::<Transaction>()?;

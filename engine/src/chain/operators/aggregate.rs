@@ -121,11 +121,10 @@ where
     #[inline(always)]
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
         if self.after.is_none() && due.ended && self.emit == Emit::AtEnd {
-            let header = FrameHeader { event_time: EventTime::MAX, ..FrameHeader::default() };
             self.after = self
                 .finals
                 .next(state)
-                .map(|offset| (FrameHeader { key_hash: state.hash(offset), ..header }, offset));
+                .map(|offset| (FrameHeader::at_time(state.hash(offset), EventTime::MAX), offset));
         }
         self.after.is_some()
     }

@@ -260,11 +260,7 @@ where
     fn due<'s>(&'s self, state: &'s Store) -> (FrameHeader, <Self::Out as Item>::View<'s>) {
         let firing = self.firing.expect("asked only after `advance` answered `true`");
         let end = self.slices.time_of(firing.end);
-        let header = FrameHeader {
-            key_hash: state.hash(firing.slice),
-            event_time: end - TimeSpan::micros(1),
-            ..FrameHeader::default()
-        };
+        let header = FrameHeader::at_time(state.hash(firing.slice), end - TimeSpan::micros(1));
         let view = WindowView {
             key: K::from_bytes(state.key(firing.slice)),
             start: self.slices.time_of(self.slices.start_of(firing.end)),

@@ -114,7 +114,7 @@ impl<P: ProcessFunction> Process<P> {
         self.key.clear();
         self.key.extend_from_slice(state.key(offset));
         state.delete_at(offset);
-        let header = FrameHeader { key_hash: hash, event_time: time, ..FrameHeader::default() };
+        let header = FrameHeader::at_time(hash, time);
         let scope =
             Scope { header, key: &self.key, state_id: self.state_id, timer_id: self.timer_id };
         let mut context = ProcessContext::new(state, &mut self.outbox, scope, self.watermark);

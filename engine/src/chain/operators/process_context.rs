@@ -62,6 +62,7 @@ pub struct ProcessContext<'a, Out> {
     outbox: &'a mut Outbox,
     scope: Scope<'a>,
     watermark: EventTime,
+    emitted: u32,
     out: PhantomData<fn(Out)>,
 }
 
@@ -77,7 +78,7 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
         scope: Scope<'a>,
         watermark: EventTime,
     ) -> Self {
-        Self { store, outbox, scope, watermark, out: PhantomData }
+        Self { store, outbox, scope, watermark, emitted: 0, out: PhantomData }
     }
 
     /// The header of the record, or one with the timer's time and key.
@@ -95,7 +96,10 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
     /// Emits a record, with the time and position of what is being handled.
     pub fn emit(&mut self, view: Out::View<'_>) {
         let mut buffer = self.outbox.spare.pop().unwrap_or_default();
-        buffer.encode::<Out>(&self.scope.header, view);
+        let header = self.scope.header;
+        let header = FrameHeader { ordinal: header.ordinal_of(self.emitted), ..header };
+        self.emitted += 1;
+        buffer.encode::<Out>(&header, view);
         self.outbox.frames.push_back(buffer);
     }
 
