@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pelton::command::CommandError;
+use pelton::command::human::{count, whole};
 
 use crate::error::ProgramError;
 use crate::fraud::{GeneratedFiles, run_generated};
@@ -26,8 +27,10 @@ pub fn run() -> Result<(), ProgramError> {
         plot: folder.join("latency.svg"),
     };
     eprintln!(
-        "pelton: fraud decisions on {COUNT} generated card transactions (seed {SEED}), \
-         {RATE} a second; 5,000 customers, 10,000 terminals"
+        "pelton: fraud decisions on {} generated card transactions (seed {SEED}), {} a second; \
+         5,000 customers, 10,000 terminals",
+        count(COUNT),
+        whole(RATE)
     );
     let finished = run_generated(SEED, COUNT, RATE, &files)?;
     let title = "Fraud decisions at 100,000/s: latency from the intended arrival";

@@ -196,8 +196,10 @@ impl fmt::Display for Report {
             line("memory", format!("{} at most", bytes(rss)))?;
         }
         if let Some(latency) = &self.latency_ns {
-            line("latency", format!("{} until handed to the sink", latency.handed))?;
-            line("", format!("{} until visible", latency.visible))?;
+            let heads = ["p50", "p99", "p99.9", "p99.99", "max"];
+            line("latency", heads.map(|head| format!("{head:>11}")).concat())?;
+            line("  handed", latency.handed.to_string())?;
+            line("  visible", latency.visible.to_string())?;
         }
         if let Some(hiccup) = &self.hiccup_ns {
             let (p9999, max) = (ns(hiccup.p9999), ns(hiccup.max));
@@ -210,11 +212,11 @@ impl fmt::Display for Report {
     }
 }
 
+/// A row of the table of latencies.
 impl fmt::Display for Percentiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [p50, p99, p999, p9999, max] =
-            [self.p50, self.p99, self.p999, self.p9999, self.max].map(ns);
-        write!(f, "p50 {p50}  p99 {p99}  p99.9 {p999}  p99.99 {p9999}  max {max}")
+        let row = [self.p50, self.p99, self.p999, self.p9999, self.max];
+        f.write_str(&row.map(|value| format!("{:>11}", ns(value))).concat())
     }
 }
 
@@ -311,8 +313,9 @@ mod tests {
   time        1.25 s wall, 2.50 s cpu on 2 shards (threads)
   throughput  802 records/s
   memory      256 MiB at most
-  latency     p50 900 ns  p99 12.3 us  p99.9 45.0 us  p99.99 1.20 ms  max 2.00 s until handed to the sink
-              p50 900 ns  p99 12.3 us  p99.9 45.0 us  p99.99 1.20 ms  max 2.00 s until visible
+  latency             p50        p99      p99.9     p99.99        max
+    handed         900 ns    12.3 us    45.0 us    1.20 ms     2.00 s
+    visible        900 ns    12.3 us    45.0 us    1.20 ms     2.00 s
   hiccups     p99.99 28.0 us  max 1.10 ms of the machine itself
   schedule    kept up: asked 800/s, reached 800/s, backlog at most 3 records
 "

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::job::{Engine, Job, JobReport, JobSnapshot, RunningJob, Settings};
-use crate::metric::LatencySummary;
+use crate::metric::{Latency, LatencySummary};
 use crate::record::EventTime;
 
 use super::error::CommandError;
@@ -79,12 +79,17 @@ fn snapshot(
         records: total.records_in,
         records_total,
         records_per_s,
-        latency_ns_p99: timed.then(|| running.latencies().handed.at(0.99)),
+        latency_ns_p99: timed.then(|| running.latencies().handed).and_then(p99),
         watermark: highest.map(EventTime).filter(|&time| time != EventTime::MIN),
         rejected: total.rejected,
         late: total.late,
         shard_records: shards.iter().map(|shard| shard.frames).collect(),
     }
+}
+
+/// `None` before the first record has come out.
+fn p99(latency: Latency) -> Option<u64> {
+    (!latency.is_empty()).then(|| latency.at(0.99))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]

@@ -50,9 +50,7 @@ counters! {
     dropped: u64, AtomicU64;
     /// Items that the sinks took.
     records_out: u64, AtomicU64;
-    /// Records that should have arrived and wait for the shard.
-    backlog: u64, AtomicU64;
-    /// The most of them at any time.
+    /// The most records at any time that had arrived by the schedule and had to wait.
     backlog_max: u64, AtomicU64;
     /// Frames that the shard's stages behind exchanges have taken.
     frames: u64, AtomicU64;
@@ -71,14 +69,22 @@ counters! {
 }
 
 /// The published counters of one shard, on cache lines of their own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ShardCounters(CachePadded<Published>);
 
+impl Default for ShardCounters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ShardCounters {
-    /// All zero.
+    /// All zero, and the watermark where it is before the first record: at minus infinity.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        let counters = Self(CachePadded::default());
+        counters.publish(&ShardCount { watermark_micros: i64::MIN, ..ShardCount::default() });
+        counters
     }
 
     /// Publishes the shard's count; once a turn, by the shard alone.
@@ -109,7 +115,6 @@ impl ShardCount {
             late: self.late + other.late,
             dropped: self.dropped + other.dropped,
             records_out: self.records_out + other.records_out,
-            backlog: self.backlog + other.backlog,
             backlog_max: self.backlog_max + other.backlog_max,
             frames: self.frames + other.frames,
             turns: self.turns + other.turns,
@@ -129,6 +134,7 @@ mod tests {
     #[test]
     fn what_is_published_is_read_and_summed() {
         let counters = ShardCounters::new();
+        assert_eq!(counters.read().watermark_micros, i64::MIN);
         let count = ShardCount {
             records_in: 3,
             accepted: 2,

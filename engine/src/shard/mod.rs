@@ -15,6 +15,7 @@ mod inputs;
 mod keyed;
 mod pair;
 pub mod park;
+mod schedule;
 mod side;
 mod source;
 mod stage;

@@ -15,6 +15,7 @@ use crate::record::{FRAME_HEADER_BYTES, FrameHeader, IngressPosition, Marker, Re
 use crate::sink::{Json, RowFormat};
 use crate::source::{Next, Reject, RejectReason, Rejected, Split};
 
+use super::schedule::Schedule;
 use super::side::SideOutput;
 use super::timeline::Timeline;
 use super::{Stage, StageError, TurnContext};
@@ -62,35 +63,6 @@ impl<S> SplitInput<S> {
     }
 }
 
-/// The schedule of arrivals.
-#[derive(Debug)]
-struct Schedule {
-    rate: f64,
-    start_ns: Option<u64>,
-    taken: u64,
-}
-
-impl Schedule {
-    /// When arrival `index` is due.
-    fn due_ns(&self, index: u64) -> u64 {
-        #[expect(clippy::cast_precision_loss, reason = "exact for the first 2^53 records")]
-        #[expect(clippy::cast_possible_truncation, reason = "a run lasts less than 584 years")]
-        #[expect(clippy::cast_sign_loss, reason = "a product of two positive numbers")]
-        let after_ns = (index as f64 * (1e9 / self.rate)) as u64;
-        self.start_ns.unwrap_or(0).saturating_add(after_ns)
-    }
-
-    /// How many arrivals were due by `now_ns`, less those that were taken.
-    fn backlog(&self, now_ns: u64) -> u64 {
-        #[expect(clippy::cast_precision_loss, reason = "a statistic")]
-        let elapsed_ns = now_ns.saturating_sub(self.start_ns.unwrap_or(now_ns)) as f64;
-        #[expect(clippy::cast_possible_truncation, reason = "far below 2^64 records")]
-        #[expect(clippy::cast_sign_loss, reason = "a product of two positive numbers")]
-        let due = (elapsed_ns * self.rate / 1e9) as u64;
-        due.saturating_sub(self.taken)
-    }
-}
-
 /// The source stage of one shard.
 pub(crate) struct SourceStage<R: Record, S> {
     name: Box<str>,
@@ -126,7 +98,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         Self {
             name: name.into(),
             timeline: Timeline::new(&bounded, settings.lateness, settings.idle_after_ns),
-            schedule: settings.rate.map(|rate| Schedule { rate, start_ns: None, taken: 0 }),
+            schedule: settings.rate.map(Schedule::new),
             splits,
             settings,
             fanout,
@@ -194,8 +166,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         let Some(schedule) = &mut self.schedule else {
             return Some(0);
         };
-        schedule.start_ns.get_or_insert(context.now_ns);
-        let due_ns = schedule.due_ns(schedule.taken);
+        let due_ns = schedule.next_due_ns(context.now_ns);
         if due_ns > context.now_ns {
             if !self.splits.is_empty() {
                 context.wake_at(due_ns);
@@ -270,7 +241,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         input.sequence += 1;
         context.tally.records_in += 1;
         if let Some(schedule) = &mut self.schedule {
-            schedule.taken += 1;
+            schedule.take();
         }
         Ok(Took::Row)
     }
@@ -312,11 +283,14 @@ impl<R: Record, S: Split<R>> Stage for SourceStage<R, S> {
                 self.send_markers(context);
             }
         }
-        if let Some(schedule) = &self.schedule
-            && !self.end_sent
-        {
-            context.tally.backlog_max =
-                context.tally.backlog_max.max(schedule.backlog(context.now_ns));
+        if let Some(schedule) = &mut self.schedule {
+            if self.end_sent {
+                schedule.end();
+            } else {
+                schedule.note(context.now_ns);
+            }
+            let backlog_max = schedule.backlog_max();
+            context.tally.backlog_max = context.tally.backlog_max.max(backlog_max);
         }
         if let Some(at_ns) = self.timeline.next_idle_ns() {
             context.wake_at(at_ns);
