@@ -1,5 +1,7 @@
 //! Full rings, barriers and a sink that stalls: nothing hangs, nothing is lost, nothing grows.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
