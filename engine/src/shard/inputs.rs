@@ -5,7 +5,8 @@
 //!
 //! Invariants
 //! 1. The combined watermark is the minimum over the rings that have neither ended nor gone idle,
-//!    and never goes back; where all that have not ended are idle, the highest of theirs.
+//!    and never goes back; where all that have not ended are idle, the highest of theirs. A ring
+//!    at plus infinity counts as ended, or its last words would close the windows of an idle one.
 //! 2. A ring that has delivered barrier n is not read before every ring has delivered it or ended.
 //! 3. A ring whose frame was refused is the next one that is read, and starts with that frame.
 
@@ -132,11 +133,13 @@ impl Inputs {
     }
 
     fn combine(&mut self) -> Option<Change> {
-        let open = || self.rings.iter().filter(|ring| !ring.ended);
+        // A ring at plus infinity is about to end: it says nothing about those that are idle.
+        let at_end = |ring: &&Input| ring.ended || ring.watermark == EventTime::MAX;
+        let open = || self.rings.iter().filter(|ring| !at_end(ring));
         let lowest = open().filter(|ring| !ring.idle).map(|ring| ring.watermark).min();
-        let idle = lowest.is_none();
         let highest = open().map(|ring| ring.watermark).max();
-        let time = lowest.or(highest).map_or(self.watermark, |time| time.max(self.watermark));
+        let idle = lowest.is_none() && highest.is_some();
+        let time = lowest.or(highest).unwrap_or(EventTime::MAX).max(self.watermark);
         if time == self.watermark && idle == self.idle {
             return None;
         }
