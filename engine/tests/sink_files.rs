@@ -101,7 +101,7 @@ fn lines_of_three_shards_stay_whole_and_in_their_own_order() {
                     for value in 0..ROWS {
                         write_row(&mut sink, &woken, &key, value).unwrap();
                         if value % 997 == 0 {
-                            sink.flush();
+                            sink.flush(false);
                         }
                     }
                     end(&mut sink, &woken).unwrap();
@@ -169,7 +169,7 @@ fn a_partial_buffer_goes_out_at_the_end_of_a_turn() {
     let mut shard = open(&sink, seat(0, wake));
     for value in 0..3 {
         write_row(&mut shard, &woken, "key", value).unwrap();
-        shard.flush();
+        shard.flush(false);
         let mut line = [0; 6];
         reader.read_exact(&mut line).unwrap();
         assert_eq!(line, *format!("key,{value}\n").as_bytes());
@@ -189,7 +189,7 @@ fn failures_at(path: &Path, mode: WriterMode, before: impl FnOnce()) -> (SinkErr
         if let Err(error) = write_row(&mut shard, &woken, "key", 1) {
             break error;
         }
-        shard.flush();
+        shard.flush(false);
         if let Err(error) = shard.poll() {
             break error;
         }
@@ -301,7 +301,7 @@ fn visible_is_measured_when_the_write_is_complete() {
     assert_eq!(shard.write(&header(600), change("a", 1)), Flow::Ready);
     assert_eq!(shard.write(&header(0), change("b", 1)), Flow::Ready);
     clock.advance(1_000);
-    shard.flush();
+    shard.flush(false);
     assert!(shard.poll().unwrap());
     drop(shard);
     let handed = handed_reader.read();

@@ -26,7 +26,7 @@ fn collected_rows_are_owned_and_come_after_the_turn() {
     assert_eq!(write(&mut a, 1), Flow::Ready);
     assert!(sink.take().is_empty());
     assert_eq!(write(&mut b, 2), Flow::Ready);
-    b.flush();
+    b.flush(false);
     assert!(a.end().unwrap());
     let rows = sink.take_rows();
     let rows: Vec<_> = rows.iter().map(|row| (row.key.as_str(), row.value)).collect();
@@ -45,7 +45,7 @@ fn a_bounded_collection_makes_the_job_wait_for_its_reader() {
     let mut shard = sink.open(SinkSeat { wake: Arc::new(wake), ..seat(0) });
     let flows = [1, 2, 3].map(|value| write(&mut shard, value));
     assert_eq!(flows, [Flow::Ready, Flow::Ready, Flow::Blocked]);
-    shard.flush();
+    shard.flush(false);
     assert_eq!(sink.take_rows().len(), 2);
     assert_eq!(wakes.load(Ordering::Relaxed), 1);
     assert_eq!(write(&mut shard, 3), Flow::Ready);

@@ -112,11 +112,19 @@ struct Target {
     waker: Waker,
     waiting_markers: Vec<Marker>,
     closed: bool,
+    /// A record that will never fit: the job ends with this turn.
+    too_large: Option<(usize, usize)>,
 }
 
 impl Target {
     fn new(producer: Producer, waker: &Waker) -> Self {
-        Self { producer, waker: waker.clone(), waiting_markers: Vec::new(), closed: false }
+        Self {
+            producer,
+            waker: waker.clone(),
+            waiting_markers: Vec::new(),
+            closed: false,
+            too_large: None,
+        }
     }
 
     fn marker(&mut self, marker: Marker) {
@@ -156,8 +164,9 @@ impl Target {
                 self.closed = true;
                 None
             }
-            Err(error @ ClaimRefused::TooLarge { .. }) => {
-                panic!("{error}; set a larger ring_bytes")
+            Err(ClaimRefused::TooLarge { wanted_bytes, bytes_max }) => {
+                self.too_large = Some((wanted_bytes, bytes_max));
+                None
             }
         }
     }
@@ -209,6 +218,9 @@ impl<Rt: Send> Terminal for Exchange<Rt> {
             if target.producer.publish() {
                 moved = true;
                 target.waker.wake();
+            }
+            if let Some((found_bytes, expected_bytes_max)) = target.too_large {
+                return Err(TerminalError::TooLarge { found_bytes, expected_bytes_max });
             }
             if target.closed {
                 return Err(TerminalError::RingClosed { shard });

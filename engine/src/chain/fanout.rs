@@ -149,7 +149,7 @@ impl<R: Record> Fanout<R> {
     /// Whether one more record of `bytes` surely fits, or the batch is empty.
     #[inline(always)]
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.filled_bytes == 0 || self.frames.len() - self.filled_bytes >= bytes
+        self.filled_bytes == 0 || self.filled_bytes + bytes <= BATCH_BYTES
     }
 
     /// Lets every branch read; `Ready` when the batch is empty again.
@@ -164,6 +164,11 @@ impl<R: Record> Fanout<R> {
         self.reading = None;
         if flow == Flow::Ready {
             self.filled_bytes = 0;
+            if self.frames.len() > BATCH_BYTES {
+                // A long record made it grow; the memory is given back with the record.
+                self.frames.resize(BATCH_BYTES, 0);
+                self.frames.shrink_to_fit();
+            }
             for branch in &mut self.branches {
                 branch.rewind();
             }

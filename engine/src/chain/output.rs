@@ -116,9 +116,7 @@ impl<I: Item, S: Sink<I>> Terminal for Output<I, S> {
     fn end_turn(&mut self) -> Result<bool, TerminalError> {
         // A turn that wrote is likely followed by another: buffers then fill up, and a file gets few
         // large writes. The first turn without an item hands over what is left.
-        if self.written_count == self.flushed_count {
-            self.sink.flush();
-        }
+        self.sink.flush(self.written_count != self.flushed_count);
         self.flushed_count = self.written_count;
         let moved = self.sink.poll()?;
         if self.ending && !self.ended {

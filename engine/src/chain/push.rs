@@ -56,6 +56,17 @@ pub enum TerminalError {
     /// The sink failed.
     #[error(transparent)]
     Sink(#[from] crate::sink::SinkError),
+    /// A record that the job made is longer than its rings take.
+    #[error(
+        "a record of {found_bytes} bytes does not fit a ring, which takes {expected_bytes_max} at \
+         once; make records smaller or set a larger ring_bytes"
+    )]
+    TooLarge {
+        /// How long it is, its header included.
+        found_bytes: usize,
+        /// What a ring takes.
+        expected_bytes_max: usize,
+    },
     /// The consuming shard is gone.
     #[error("shard {shard} stopped taking records")]
     RingClosed {

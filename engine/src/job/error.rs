@@ -45,6 +45,9 @@ pub enum JobError {
         /// The name.
         name: String,
     },
+    /// Somebody called [`RunningJob::abort`](super::RunningJob::abort).
+    #[error("the job was aborted; what was not written is dropped")]
+    Aborted,
     /// A setting is out of its bounds.
     #[error("{setting} is {found}; it must be {expected}")]
     Setting {

@@ -57,13 +57,7 @@ impl Job {
     /// job; then a push waits.
     pub fn push<R: Record>(&self, capacity: usize) -> (Stream<R>, PushInput<R>) {
         let (input, split) = push_source("push", capacity);
-        let closer = std::sync::Mutex::new(Some(input.clone()));
-        self.graph.add_push_closer(move || {
-            let mut input = closer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if let Some(input) = input.take() {
-                input.close();
-            }
-        });
+        self.graph.add_push_closer(input.closer());
         let source = input::Pushed::new(split);
         (self.source(source, SourceOptions::default()), input)
     }

@@ -186,10 +186,13 @@ impl RunningJob {
             hiccup.merge(&ended.hiccup);
             failure = worse(failure, ended.result.err());
         }
+        if failure.is_none() && self.parts.control.is_aborted() {
+            failure = Some(JobError::Aborted);
+        }
+        // After a failure nothing is waited for: a reader that is stuck would hide the error.
         for finish in std::mem::take(&mut self.parts.finishers) {
-            let finished = finish();
             if failure.is_none() {
-                failure = finished.err().map(JobError::from);
+                failure = finish().err().map(JobError::from);
             }
         }
         match failure {

@@ -78,7 +78,7 @@ impl<I: Keep, S: Sink<I>> SideOutput<I> for SideSink<I, S> {
     }
 
     fn end_turn(&mut self) -> Result<bool, SinkError> {
-        self.sink.flush();
+        self.sink.flush(false);
         self.sink.poll()
     }
 

@@ -195,21 +195,21 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         match input.split.next() {
             Next::Record(view) => {
                 let time = R::event_time(view);
-                let late = time.is_some_and(|time| self.timeline.record(index, time));
                 let event_time = time.unwrap_or_default();
                 let header =
                     FrameHeader { event_time, position, arrival_ns, ..FrameHeader::default() };
-                if R::payload_bytes_max(view) > self.settings.payload_bytes_max {
-                    let bytes_max = self.settings.payload_bytes_max;
-                    let reason = RejectReason::RecordTooLarge { bytes_max };
+                let bytes_max = self.settings.payload_bytes_max;
+                // A rejected record has no say in what is late, so its length is looked at first.
+                if R::payload_bytes_max(view) > bytes_max {
                     if let Some(rejects) = &mut self.rejects {
+                        let reason = RejectReason::RecordTooLarge { bytes_max };
                         let mut bytes = Vec::new();
                         RowFormat::<R>::write(&Json::new(), &header, view, &mut bytes);
                         let name = &input.name;
                         rejects.write(&header, Reject { name, line: 0, reason, bytes: &bytes });
                     }
                     context.tally.rejected += 1;
-                } else if late {
+                } else if time.is_some_and(|time| self.timeline.record(index, time)) {
                     if let Some(output) = &mut self.late {
                         output.write(&header, view);
                     }

@@ -61,6 +61,9 @@ impl<B: Body> RingStage<B> {
                 return Flow::Blocked;
             }
             self.inputs.current = (self.inputs.current + 1) % self.inputs.rings.len();
+            if context.budget == 0 {
+                break;
+            }
         }
         Flow::Ready
     }
@@ -76,6 +79,7 @@ impl<B: Body> RingStage<B> {
             match stopped {
                 Stopped::Empty => break,
                 Stopped::Blocked => return Flow::Blocked,
+                // The next turn begins with another ring, so that none waits for ever.
                 Stopped::Budget => break,
                 Stopped::Wrapped => {}
                 Stopped::At(marker) => {

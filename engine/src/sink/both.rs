@@ -56,9 +56,9 @@ impl<I: Item, A: Sink<I>, B: Sink<I>> Sink<I> for BothShard<A, B> {
         flow
     }
 
-    fn flush(&mut self) {
-        self.first.flush();
-        self.second.flush();
+    fn flush(&mut self, busy: bool) {
+        self.first.flush(busy);
+        self.second.flush(busy);
     }
 
     fn poll(&mut self) -> Result<bool, SinkError> {

@@ -103,8 +103,10 @@ impl<I: Item, F: RowFormat<I>> Sink<I> for FileShard<I, F> {
         Flow::Ready
     }
 
-    fn flush(&mut self) {
-        self.lines.flush();
+    fn flush(&mut self, busy: bool) {
+        if !busy {
+            self.lines.flush();
+        }
         self.meter.offer();
     }
 

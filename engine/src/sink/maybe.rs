@@ -28,9 +28,9 @@ impl<I: Item, S: Sink<I>> Sink<I> for Option<S> {
         self.as_mut().map_or(Flow::Ready, |sink| sink.write(header, view))
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, busy: bool) {
         if let Some(sink) = self {
-            sink.flush();
+            sink.flush(busy);
         }
     }
 

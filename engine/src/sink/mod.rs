@@ -71,8 +71,9 @@ pub trait Sink<I: Item>: Send + 'static {
     /// Takes one item, or refuses it for want of room (invariant 1).
     fn write(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow;
 
-    /// The turn ends: hand over what is buffered, if that would not make many small writes.
-    fn flush(&mut self) {}
+    /// A turn ends. Where it was `busy`, another is likely to follow, and a partial buffer may wait
+    /// to fill up; where not, hand over what is buffered.
+    fn flush(&mut self, _busy: bool) {}
 
     /// Takes completions; answers whether there were any. Called once a turn.
     ///

@@ -139,6 +139,13 @@ impl<R: Record> PushInput<R> {
     pub fn close(self) {
         self.shared.close();
     }
+
+    /// Ends the split from elsewhere. It does not count as an input, so the split still ends when
+    /// the last of these is dropped.
+    pub(crate) fn closer(&self) -> impl Fn() + Send + Sync + use<R> {
+        let shared = self.shared.clone();
+        move || shared.close()
+    }
 }
 
 impl<R> Clone for PushInput<R> {

@@ -50,7 +50,7 @@ impl Control {
         }
     }
 
-    fn is_aborted(&self) -> bool {
+    pub(in crate::job) fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Acquire)
     }
 }

@@ -54,7 +54,7 @@ where
         Flow::Ready
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, _: bool) {
         self.meter.offer();
     }
 }

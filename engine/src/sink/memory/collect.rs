@@ -152,7 +152,7 @@ impl<I: Collect> Sink<I> for CollectShard<I> {
         Flow::Ready
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, _: bool) {
         if !self.turn.is_empty() {
             self.rows.inner().rows.append(&mut self.turn);
         }
@@ -160,7 +160,7 @@ impl<I: Collect> Sink<I> for CollectShard<I> {
     }
 
     fn end(&mut self) -> Result<bool, SinkError> {
-        Sink::<I>::flush(self);
+        Sink::<I>::flush(self, false);
         Ok(true)
     }
 }
