@@ -50,6 +50,8 @@ pub(crate) struct Shard {
     serving: usize,
     position: IngressPosition,
     hiccup: Hiccup,
+    /// Whether the last turn had nothing to do.
+    idle: bool,
 }
 
 impl std::fmt::Debug for Shard {
@@ -72,6 +74,7 @@ impl Shard {
             serving: 0,
             position: IngressPosition::default(),
             hiccup: Hiccup::new(),
+            idle: false,
         }
     }
 
@@ -81,6 +84,11 @@ impl Shard {
     /// A source, a sink or a ring that can't go on; the job ends.
     pub(crate) fn turn(&mut self) -> Result<Turn, StageError> {
         let now_ns = self.clock.now_ns();
+        if self.idle {
+            // Whatever this turn finds to do: since the last one there was nothing, so the time
+            // in between is the machine's.
+            self.hiccup.idle_turn(now_ns);
+        }
         let mut context = TurnContext {
             state: &mut self.store,
             budget: 0,
@@ -117,11 +125,12 @@ impl Shard {
         self.tally.turns += 1;
         self.tally.idle_turns += u64::from(idle);
         self.counters.publish(&self.tally);
-        if idle {
-            self.hiccup.idle_turn(now_ns);
-        } else {
+        if !idle {
             self.hiccup.interrupted();
+        } else if !self.idle {
+            self.hiccup.idle_turn(now_ns);
         }
+        self.idle = idle;
         if done {
             return Ok(Turn::Done);
         }
@@ -135,6 +144,7 @@ impl Shard {
     pub(crate) fn parks(&mut self) {
         self.tally.parks += 1;
         self.hiccup.interrupted();
+        self.idle = false;
     }
 
     /// The stage and the record that were served last, for the message of a failure.
