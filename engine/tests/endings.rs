@@ -73,3 +73,16 @@ fn a_record_that_no_ring_takes_ends_the_job_with_its_size() {
     assert!(error.to_string().contains("set a larger ring_bytes"), "{error}");
     assert!(rows.take_rows().is_empty());
 }
+
+#[test]
+fn splits_are_numbered_over_all_sources_of_a_job() {
+    let job = Job::new();
+    let ticks = |count: u64| (0..count).map(|number| Tick { number }).collect::<Vec<_>>();
+    let first = job.records(ticks(3)).collect();
+    let second = job.records(ticks(2)).collect();
+    Engine::new().shards(2).driver(Driver::Threads).run(job).unwrap();
+    let splits = |rows: &pelton::sink::CollectSink<Tick>| {
+        rows.take().iter().map(|row| row.header.position.split).collect::<Vec<_>>()
+    };
+    assert_eq!((splits(&first), splits(&second)), (vec![0; 3], vec![1; 2]));
+}

@@ -28,6 +28,9 @@ use super::settings::{Driver, Settings, core_count};
 pub struct OpenContext {
     wakers: Vec<Waker>,
     inline: bool,
+    /// How many splits the sources before this one have: split numbers are the job's, not the
+    /// source's, so that a position is one record.
+    split_base: usize,
 }
 
 impl std::fmt::Debug for OpenContext {
@@ -40,7 +43,7 @@ impl OpenContext {
     /// Wakes the shard that reads split `index`.
     #[must_use]
     pub fn wake(&self, index: usize) -> Arc<dyn Fn() + Send + Sync> {
-        let waker = self.wakers[index % self.wakers.len()].clone();
+        let waker = self.wakers[self.shard(index)].clone();
         Arc::new(move || waker.wake())
     }
 
@@ -52,7 +55,12 @@ impl OpenContext {
 
     /// The shard that reads split `index`.
     pub(crate) fn shard(&self, index: usize) -> usize {
-        index % self.wakers.len()
+        (self.split_base + index) % self.wakers.len()
+    }
+
+    /// The number of split `index` in the whole job.
+    pub(crate) fn number(&self, index: usize) -> u32 {
+        u32::try_from(self.split_base + index).expect("a job has few splits")
     }
 
     pub(crate) fn shard_count(&self) -> usize {
@@ -109,11 +117,11 @@ impl Engine {
         let (parkers, wakers): (Vec<Parker>, Vec<Waker>) =
             (0..settings.shard_count).map(|_| parking()).unzip();
 
-        let context = OpenContext { wakers: wakers.clone(), inline: simulated };
-        let mut split_count = 0;
+        let mut context = OpenContext { wakers: wakers.clone(), inline: simulated, split_base: 0 };
         for source in &mut plan.sources {
-            split_count += source(&context)?;
+            context.split_base += source(&context)?;
         }
+        let split_count = context.split_base;
         let mode = if simulated { WriterMode::Inline } else { WriterMode::Thread };
         for begin in &plan.beginners {
             begin(&clock, mode)?;
@@ -233,7 +241,7 @@ impl ShardBuild<'_> {
                     consumers: &mut consumers[index],
                     names: &names,
                     payload_bytes_max: self.payload_bytes_max(),
-                    rate: self.rate_of_shard(index),
+                    rate_a_split: self.rate_a_split(),
                 };
                 let stages = plan.stages.iter_mut().map(|(_, build)| build(&mut wiring)).collect();
                 Shard::new(ShardParts {
@@ -257,13 +265,11 @@ impl ShardBuild<'_> {
         RingSettings { capacity_bytes: self.settings.ring_bytes, marker_bytes: FRAME_HEADER_BYTES }
     }
 
-    /// A shard's share of the rate is its share of the splits.
-    fn rate_of_shard(&self, shard: usize) -> Option<f64> {
-        let shard_count = usize::from(self.settings.shard_count);
-        let own = (0..self.split_count).filter(|split| split % shard_count == shard).count();
+    /// Each split's share of the rate.
+    fn rate_a_split(&self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "a few splits")]
-        let share = own as f64 / self.split_count.max(1) as f64;
-        self.settings.rate.map(|rate| rate * share)
+        let split_count = self.split_count.max(1) as f64;
+        self.settings.rate.map(|rate| rate / split_count)
     }
 
     fn rings(&self, exchange_count: usize) -> (Ends<Producer>, Ends<Consumer>) {

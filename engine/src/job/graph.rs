@@ -34,7 +34,7 @@ pub(crate) struct StageWiring<'w> {
     /// The operators' names, by id.
     pub(crate) names: &'w [String],
     pub(crate) payload_bytes_max: usize,
-    pub(crate) rate: Option<f64>,
+    pub(crate) rate_a_split: Option<f64>,
 }
 
 impl StageWiring<'_> {

@@ -216,9 +216,8 @@ where
         let splits = source.open(context)?;
         let split_count = splits.len();
         let mut by_shard: Vec<_> = (0..context.shard_count()).map(|_| Vec::new()).collect();
-        for (number, split) in (0..).zip(splits) {
-            let index = usize::try_from(number).unwrap_or(usize::MAX);
-            by_shard[context.shard(index)].push(SplitInput::new(split, number));
+        for (index, split) in splits.into_iter().enumerate() {
+            by_shard[context.shard(index)].push(SplitInput::new(split, context.number(index)));
         }
         *filled.borrow_mut() = by_shard;
         Ok(split_count)
@@ -230,7 +229,7 @@ where
         let settings = SourceSettings {
             lateness: options.lateness,
             idle_after_ns: options.idle_after_ns,
-            rate: stage.rate,
+            rate: stage.rate_a_split.map(|rate| rate * count_of(&splits)),
             payload_bytes_max: stage.payload_bytes_max,
         };
         let branches = stage_branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -242,4 +241,9 @@ where
         Box::new(SourceStage::new("source", splits, settings, fanout, outputs))
     });
     Stream::new(Root { graph: graph.clone(), branches, level: Level(0) })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few splits")]
+fn count_of<T>(splits: &[T]) -> f64 {
+    splits.len() as f64
 }
