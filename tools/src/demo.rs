@@ -8,7 +8,7 @@ use pelton::command::human::{count, whole};
 use crate::error::ProgramError;
 use crate::fraud::{GeneratedFiles, run_generated};
 
-/// A little over three weeks' worth of cards, in ten seconds.
+/// Over three months' worth of cards, in ten seconds.
 const COUNT: u64 = 1_000_000;
 const RATE: f64 = 100_000.0;
 const SEED: u64 = 1;
