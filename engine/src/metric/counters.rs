@@ -48,8 +48,6 @@ counters! {
     late: u64, AtomicU64;
     /// Records that an operator dropped, as all that they belong to had closed.
     dropped: u64, AtomicU64;
-    /// Items that the sinks took.
-    records_out: u64, AtomicU64;
     /// The most records at any time that had arrived by the schedule and had to wait.
     backlog_max: u64, AtomicU64;
     /// Frames that the shard's stages behind exchanges have taken.
@@ -58,8 +56,6 @@ counters! {
     turns: u64, AtomicU64;
     /// Turns that found nothing to do.
     idle_turns: u64, AtomicU64;
-    /// Turns in which some stage was refused by what stands behind it.
-    blocked_turns: u64, AtomicU64;
     /// Times that the shard parked.
     parks: u64, AtomicU64;
     /// The last epoch whose barrier every stage of the shard has passed on.
@@ -114,12 +110,10 @@ impl ShardCount {
             rejected: self.rejected + other.rejected,
             late: self.late + other.late,
             dropped: self.dropped + other.dropped,
-            records_out: self.records_out + other.records_out,
             backlog_max: self.backlog_max + other.backlog_max,
             frames: self.frames + other.frames,
             turns: self.turns + other.turns,
             idle_turns: self.idle_turns + other.idle_turns,
-            blocked_turns: self.blocked_turns + other.blocked_turns,
             parks: self.parks + other.parks,
             epoch: self.epoch.min(other.epoch),
             watermark_micros: self.watermark_micros.min(other.watermark_micros),

@@ -72,17 +72,11 @@ pub(crate) struct TurnContext<'t> {
     pub(crate) wake_at_ns: Option<u64>,
     /// The epoch whose barrier the sources are to send.
     pub(crate) barrier: u64,
-    /// How many stages have aligned on a barrier in this turn.
-    pub(crate) aligned_count: u64,
     /// What the source stages counted.
     pub(crate) tally: &'t mut ShardCount,
 }
 
 impl TurnContext<'_> {
-    pub(crate) fn aligned(&mut self, _epoch: u64) {
-        self.aligned_count += 1;
-    }
-
     pub(crate) fn wake_at(&mut self, at_ns: u64) {
         self.wake_at_ns = Some(self.wake_at_ns.map_or(at_ns, |other| other.min(at_ns)));
     }

@@ -149,7 +149,6 @@ impl<B: Body> RingStage<B> {
                     terminal.marker(Marker::Watermark { time, idle });
                 }
                 Change::Aligned(epoch) => {
-                    context.aligned(epoch);
                     self.epoch = epoch;
                     terminal.marker(Marker::Barrier(epoch));
                 }

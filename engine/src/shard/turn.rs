@@ -45,7 +45,6 @@ pub(crate) struct Shard {
     barrier: Arc<AtomicU64>,
     stall: Option<Stall>,
     tally: ShardCount,
-    aligned_count: u64,
     /// The stage and the record that were served last, for messages.
     serving: usize,
     position: IngressPosition,
@@ -70,7 +69,6 @@ impl Shard {
             barrier: parts.barrier,
             stall: parts.stall,
             tally: ShardCount { watermark_micros: i64::MIN, ..ShardCount::default() },
-            aligned_count: 0,
             serving: 0,
             position: IngressPosition::default(),
             hiccup: Hiccup::new(),
@@ -98,7 +96,6 @@ impl Shard {
             wake_at_ns: None,
             // Relaxed: the number alone is the message.
             barrier: self.barrier.load(Ordering::Relaxed),
-            aligned_count: self.aligned_count,
             tally: &mut self.tally,
         };
         let mut stalled = false;
@@ -118,7 +115,6 @@ impl Shard {
             done &= stage.is_done();
         }
         let (moved, wake_at_ns) = (context.moved, context.wake_at_ns);
-        self.aligned_count = context.aligned_count;
         outcome?;
         let idle = !(done || moved || stalled);
         self.tally.epoch = self.stages.iter().map(|stage| stage.epoch()).min().unwrap_or(u64::MAX);

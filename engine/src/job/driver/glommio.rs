@@ -9,9 +9,7 @@ use std::time::Duration;
 use core_affinity::CoreId;
 use glommio::{LocalExecutorBuilder, Placement};
 
-use crate::shard::park::{Wait, next_wait};
-
-use super::{Ended, JobError, Seat, Step, turn};
+use super::{Ended, JobError, LastLook, Next, Seat};
 
 /// After how many turns in a row the executor is given the core, for its own timers and wakes.
 const TURNS_A_YIELD: u32 = 64;
@@ -50,7 +48,7 @@ pub(super) fn start(seat: Seat, core: Option<CoreId>) -> Result<JoinHandle<Ended
                     seat.control.abort();
                     let reason = format!("{error}; use --driver threads");
                     let result = Err(JobError::Driver { driver: "glommio", reason });
-                    Ended { hiccup: seat.shard.hiccup().clone(), result }
+                    seat.ended(result)
                 }
             }
         })
@@ -58,57 +56,25 @@ pub(super) fn start(seat: Seat, core: Option<CoreId>) -> Result<JoinHandle<Ended
 }
 
 async fn run(mut seat: Seat) -> Ended {
-    let mut idle_since_ns = None;
     let mut turns: u32 = 0;
-    let result = loop {
+    loop {
         turns = turns.wrapping_add(1);
         if turns.is_multiple_of(TURNS_A_YIELD) {
             glommio::executor().yield_task_queue_now().await;
         }
-        match turn(seat.index, &mut seat.shard, &seat.control) {
-            Step::Worked => idle_since_ns = None,
-            Step::Over(result) => break result,
-            Step::Idle(_) => {
-                let now_ns = seat.clock.now_ns();
-                let since_ns = *idle_since_ns.get_or_insert(now_ns);
-                match next_wait(seat.control.wait, now_ns.saturating_sub(since_ns)) {
-                    Wait::Spin => std::hint::spin_loop(),
-                    Wait::Yield => {
-                        seat.shard.parks();
-                        std::thread::yield_now();
-                    }
-                    Wait::Park => {
-                        if let Some(result) = park(&mut seat).await {
-                            break result;
-                        }
-                    }
-                }
-            }
-        }
-    };
-    Ended { hiccup: seat.shard.hiccup().clone(), result }
-}
-
-/// As the threads' `park`, but asleep in the executor: a wake from another core goes through its
-/// event descriptor.
-async fn park(seat: &mut Seat) -> Option<Result<(), JobError>> {
-    seat.parker.prepare();
-    match turn(seat.index, &mut seat.shard, &seat.control) {
-        Step::Worked => seat.parker.cancel(),
-        Step::Over(result) => {
-            seat.parker.cancel();
-            return Some(result);
-        }
-        Step::Idle(until_ns) => {
-            seat.shard.parks();
-            let now_ns = seat.clock.now_ns();
-            let timeout = until_ns.map(|at| Duration::from_nanos(at.saturating_sub(now_ns)));
-            wait(seat, timeout).await;
+        match seat.next() {
+            Next::Turn => {}
+            Next::Over(result) => return seat.ended(result),
+            Next::Park => match seat.last_look() {
+                LastLook::Turn => {}
+                LastLook::Over(result) => return seat.ended(result),
+                LastLook::Sleep(timeout) => wait(&seat, timeout).await,
+            },
         }
     }
-    None
 }
 
+/// Asleep in the executor: a wake from another core goes through its event descriptor.
 async fn wait(seat: &Seat, timeout: Option<Duration>) {
     let mut timer = pin!(async {
         match timeout {

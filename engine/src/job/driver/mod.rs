@@ -13,12 +13,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use core_affinity::CoreId;
 
 use crate::clock::Clock;
 use crate::metric::Hiccup;
-use crate::shard::park::{Parker, WaitStrategy, Waker};
+use crate::shard::park::{Parker, Wait, WaitStrategy, Waker, next_wait};
 use crate::shard::{Shard, Turn};
 
 use super::error::JobError;
@@ -95,8 +96,14 @@ pub(super) fn start(
     }
     for (index, (shard, parker)) in shards.into_iter().zip(parkers).enumerate() {
         let core = pinned.then(|| cores[index]);
-        let seat =
-            Seat { index, shard, parker, control: Arc::clone(control), clock: clock.clone() };
+        let seat = Seat {
+            index,
+            shard,
+            parker,
+            control: Arc::clone(control),
+            clock: clock.clone(),
+            idle_since_ns: None,
+        };
         let started = match driver {
             Driver::Glommio => glommio::start(seat, core),
             _ => threads::start(seat, core),
@@ -119,6 +126,76 @@ pub(super) struct Seat {
     parker: Parker,
     control: Arc<Control>,
     clock: Clock,
+    /// Since when the shard has had nothing to do.
+    idle_since_ns: Option<u64>,
+}
+
+/// What a driver does next.
+enum Next {
+    /// Turn again.
+    Turn,
+    /// Nothing to do for a while: announce sleep, look once more, and sleep.
+    Park,
+    /// The shard is over.
+    Over(Result<(), JobError>),
+}
+
+/// What the last look before sleep came to.
+enum LastLook {
+    /// There was work after all, and the sleep is called off.
+    Turn,
+    /// Sleep until a wake, for so long at most.
+    Sleep(Option<Duration>),
+    /// The shard is over.
+    Over(Result<(), JobError>),
+}
+
+impl Seat {
+    /// One turn, and the waiting that keeps the core.
+    fn next(&mut self) -> Next {
+        match turn(self.index, &mut self.shard, &self.control) {
+            Step::Worked => self.idle_since_ns = None,
+            Step::Over(result) => return Next::Over(result),
+            Step::Idle(_) => {
+                let now_ns = self.clock.now_ns();
+                let since_ns = *self.idle_since_ns.get_or_insert(now_ns);
+                match next_wait(self.control.wait, now_ns.saturating_sub(since_ns)) {
+                    Wait::Spin => std::hint::spin_loop(),
+                    Wait::Yield => {
+                        self.shard.parks();
+                        std::thread::yield_now();
+                    }
+                    Wait::Park => return Next::Park,
+                }
+            }
+        }
+        Next::Turn
+    }
+
+    /// Announces sleep and looks for work once more: a wake in between is seen.
+    fn last_look(&mut self) -> LastLook {
+        self.parker.prepare();
+        match turn(self.index, &mut self.shard, &self.control) {
+            Step::Worked => {
+                self.parker.cancel();
+                LastLook::Turn
+            }
+            Step::Over(result) => {
+                self.parker.cancel();
+                LastLook::Over(result)
+            }
+            Step::Idle(until_ns) => {
+                self.shard.parks();
+                let now_ns = self.clock.now_ns();
+                let left_ns = |at_ns: u64| at_ns.saturating_sub(now_ns);
+                LastLook::Sleep(until_ns.map(|at_ns| Duration::from_nanos(left_ns(at_ns))))
+            }
+        }
+    }
+
+    fn ended(&self, result: Result<(), JobError>) -> Ended {
+        Ended { hiccup: self.shard.hiccup().clone(), result }
+    }
 }
 
 /// What a guarded turn came to.
