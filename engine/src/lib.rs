@@ -29,6 +29,8 @@ pub mod chain;
 
 pub mod state;
 
+pub mod checkpoint;
+
 pub mod sink;
 
 pub mod job;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 type Table = BTreeMap<String, BTreeSet<String>>;
 
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
-const FOLDERS: [&str; 14] = [
+const FOLDERS: [&str; 15] = [
     "clock", "io", "metric", "record", "source", "decode", "route", "ring", "shard", "chain",
-    "state", "sink", "job", "command",
+    "state", "checkpoint", "sink", "job", "command",
 ];
 
 /// Rows like ``| `sink/` | chain, clock, io | ...`` of the table under "Who may know whom".

@@ -11,6 +11,7 @@
 //! 3. A failure is latched: a failed reader fails again each time it is asked.
 
 mod compression;
+pub mod disk;
 mod output_error;
 mod port;
 mod reader;
