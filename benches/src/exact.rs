@@ -12,7 +12,7 @@ use pelton::chain::operators::{CountSum, ExactSpec, ExactWindows};
 use pelton::clock::Clock;
 use pelton::record::{
     EventTime, FieldError, FieldSource, FrameHeader, FrameWriter, Item, Key, KeyHash, PayloadFull,
-    Record, RowWriter, Schema, TimeSpan,
+    Record, RecordLayout, RowWriter, Schema, TimeSpan,
 };
 use pelton::state::{OperatorId, Store, TOUCHED_MAX};
 
@@ -234,6 +234,12 @@ impl Record for Payment {
     }
     fn encode(_: Self, _: &mut FrameWriter<'_>) -> Result<(), PayloadFull> {
         Err(PayloadFull)
+    }
+    fn layout() -> RecordLayout {
+        unreachable!("it is kept nowhere")
+    }
+    fn is_valid_payload(_: &[u8]) -> bool {
+        false
     }
     fn decode<'a, S: FieldSource<'a>>(_: &S) -> Result<Self, FieldError> {
         unreachable!("payments are made here")

@@ -3,6 +3,7 @@
 
 pub mod decode;
 pub mod exact;
+pub mod flush;
 pub mod fraud;
 pub mod ring;
 pub mod state;

@@ -1,4 +1,4 @@
-//! The proc macros of Pelton: `#[pelton::record]` and `#[pelton::job]`.
+//! The proc macros of Pelton: `#[pelton::record]`, `#[pelton::state]` and `#[pelton::job]`.
 //!
 //! Takes the user's items; hands on thin code over the engine's traits.
 //!
@@ -17,6 +17,7 @@ use proc_macro::TokenStream;
 
 mod job;
 mod record;
+mod state;
 
 /// Makes a plain struct with named fields a record: something that can be read from text, sent
 /// between shards and kept in state.
@@ -50,6 +51,28 @@ mod record;
 #[proc_macro_attribute]
 pub fn record(arguments: TokenStream, item: TokenStream) -> TokenStream {
     record::expand(arguments.into(), item.into()).into()
+}
+
+/// Makes a plain struct with named fields a value that state can hold.
+///
+/// ```text
+/// #[pelton::state]
+/// pub struct Profile {
+///     pub count: u64,
+///     pub last: EventTime,
+///     pub by_hour: [u32; 24],
+/// }
+/// ```
+///
+/// Fields are of fixed length: `bool`, integers to 128 bits, floats, `EventTime`, `Decimal`,
+/// arrays and tuples of those, and other such structs. The struct gains `Debug`, `Clone`, `Copy`,
+/// `PartialEq` and `Default`, where it does not derive them itself, *below* this attribute.
+///
+/// A later version of the job may add, remove, reorder and widen fields. An added field reads as
+/// zero bytes in what was kept before, so a `Default` of one's own should be zeroes too.
+#[proc_macro_attribute]
+pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    state::expand(arguments.into(), item.into()).into()
 }
 
 /// Makes a function from streams to streams a job.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The engine's clock: monotonic nanoseconds since the engine started. Cheap to clone; every
 /// clone reads the same time.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
+
+/// When a simulated clock starts: 2020-09-13T12:26:40Z.
+const SIMULATED_START_MICROS: i64 = 1_600_000_000_000_000;
 
 #[derive(Debug, Clone)]
 enum Source {
@@ -37,6 +40,22 @@ impl Clock {
             Source::Machine(start) => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
             // Relaxed: the simulator is one thread.
             Source::Simulated(now) => now.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The time of day, in microseconds since 1970: for expiry, and for nothing that results
+    /// depend on. It may jump either way.
+    #[expect(clippy::disallowed_methods, reason = "this is the seam")]
+    #[must_use]
+    pub fn wall_micros(&self) -> i64 {
+        match &self.0 {
+            Source::Machine(_) => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+            }
+            Source::Simulated(_) => {
+                SIMULATED_START_MICROS.saturating_add_unsigned(self.now_ns() / 1_000)
+            }
         }
     }
 

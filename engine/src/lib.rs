@@ -6,7 +6,7 @@
 // So that the macros' `::pelton` paths also hold inside this crate.
 extern crate self as pelton;
 
-pub use pelton_codegen::{job, record};
+pub use pelton_codegen::{job, record, state};
 #[doc(hidden)]
 pub use rkyv;
 

@@ -8,8 +8,21 @@ type Table = BTreeMap<String, BTreeSet<String>>;
 
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 const FOLDERS: [&str; 15] = [
-    "clock", "io", "metric", "record", "source", "decode", "route", "ring", "shard", "chain",
-    "state", "checkpoint", "sink", "job", "command",
+    "clock",
+    "io",
+    "metric",
+    "record",
+    "source",
+    "decode",
+    "route",
+    "ring",
+    "shard",
+    "chain",
+    "state",
+    "checkpoint",
+    "sink",
+    "job",
+    "command",
 ];
 
 /// Rows like ``| `sink/` | chain, clock, io | ...`` of the table under "Who may know whom".

@@ -8,7 +8,7 @@ use operators_common::{ENDED, Row, at, drain, header};
 use pelton::chain::KeyedOperator;
 use pelton::chain::operators::{
     Aggregate, Count, Emit, ListState, MergeByPosition, PairOperator, PaneSpec, PaneWindows,
-    Process, ProcessContext, ProcessFunction, Side, Sorted, Sum, ValueState,
+    Process, ProcessContext, ProcessFunction, Side, Sorted, States, Sum, ValueState,
 };
 use pelton::record::{
     EventTime, Fixed, Frame, FrameHeader, FrameWriter, IngressPosition, KeyHash, Record, RowKind,
@@ -105,7 +105,7 @@ proptest! {
                 watermark = seen - lateness - 1;
                 dropped += panes.dropped_count();
                 panes = new();
-                panes.rebuild(&store, EventTime(before));
+                panes.rebuild(&store, EventTime(before)).unwrap();
                 fired.extend(drain(&mut panes, &mut store, at(watermark), read_window));
                 prop_assert!(fired.iter().all(|&((end, ..), _)| end - 1 <= watermark));
             }
@@ -136,7 +136,7 @@ proptest! {
                 watermark = watermark.max(seen - 6);
                 if restart {
                     sorted = new();
-                    sorted.rebuild(&store);
+                    sorted.rebuild(&store, EventTime::MIN).unwrap();
                 }
                 let later = waiting.split_off(&(watermark + 1, 0, 0));
                 let expected: Vec<_> = std::mem::replace(&mut waiting, later).into_iter().collect();
@@ -253,6 +253,10 @@ impl ProcessFunction for Batches {
     type In = Row;
     type Out = Row;
 
+    fn states(&self, states: &mut States) {
+        states.value("count", COUNT).list("amounts", AMOUNTS);
+    }
+
     fn on_record(
         &mut self,
         context: &mut ProcessContext<'_, Row>,
@@ -300,7 +304,7 @@ fn a_process_function_keeps_values_lists_and_timers() {
         }
     }
     let mut restarted = Process::new(OperatorId(1), OperatorId(2), Batches);
-    restarted.rebuild(&store, EventTime(4));
+    restarted.rebuild(&store, EventTime(4)).unwrap();
     for process in [&mut process, &mut restarted].into_iter().skip(1) {
         assert!(!process.advance(&mut store, at(9)));
         let mut batches = drain(process, &mut store, at(10), |header, row| {

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded};
 use pelton::chain::Flow;
 use pelton::clock::Clock;
-use pelton::io::{FileWriter, OutputError, PORT_BUFFERS_MAX, Wake, WriterMode};
+use pelton::io::disk::{Disk, FlushEngine, RealDisk};
+use pelton::io::{FileWriter, OutputError, PORT_BUFFERS_MAX, Wake, WriterMode, WriterStart};
 use pelton::metric::latency_relay;
 use pelton::record::{Change, ChangeView, FrameHeader, RowKind};
 use pelton::sink::{
-    Csv, FileShard, FileSink, Meter, RejectLines, Sink, SinkError, SinkFactory, SinkSeat, format_fn,
+    Csv, FileShard, FileSink, Meter, RejectLines, Sink, SinkError, SinkFactory, SinkSeat,
+    SinkStart, format_fn,
 };
 use pelton::source::{Reject, RejectReason, Rejected};
 
@@ -40,7 +42,12 @@ fn seat(shard: u16, wake: Wake) -> SinkSeat {
 type CsvShard = FileShard<Count, Csv>;
 
 fn begin(sink: &FileSink<Csv>, mode: WriterMode) -> Result<(), SinkError> {
-    SinkFactory::<Count>::begin(sink, &Clock::machine(), mode)
+    let disk = real_disk();
+    SinkFactory::<Count>::begin(sink, &SinkStart::fresh(&Clock::machine(), mode, &disk))
+}
+
+fn real_disk() -> Arc<dyn Disk> {
+    Arc::new(RealDisk::new(FlushEngine::Plain).unwrap())
 }
 
 fn open(sink: &FileSink<Csv>, seat: SinkSeat) -> CsvShard {
@@ -261,7 +268,9 @@ fn an_output_that_can_not_be_created_fails_before_the_job_starts() {
 fn a_header_that_is_refused_fails_before_the_job_starts() {
     let format = format_fn::<Count, _>(|_, _, _| ()).with_header("key,value");
     let sink = FileSink::new("/dev/full", format);
-    let begun = SinkFactory::<Count>::begin(&sink, &Clock::machine(), WriterMode::Thread);
+    let (clock, disk) = (Clock::machine(), real_disk());
+    let start = SinkStart::fresh(&clock, WriterMode::Thread, &disk);
+    let begun = SinkFactory::<Count>::begin(&sink, &start);
     assert!(begun.unwrap_err().to_string().contains("the disk is full"));
 }
 
@@ -287,7 +296,9 @@ fn visible_is_measured_when_the_write_is_complete() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::simulated();
     let sink = FileSink::csv(dir.path().join("out.csv"));
-    SinkFactory::<Count>::begin(&sink, &clock, WriterMode::Inline).unwrap();
+    let disk = real_disk();
+    let start = SinkStart::fresh(&clock, WriterMode::Inline, &disk);
+    SinkFactory::<Count>::begin(&sink, &start).unwrap();
     let (handed, mut handed_reader) = latency_relay();
     let (visible, mut visible_reader) = latency_relay();
     let seat = SinkSeat {
@@ -315,7 +326,9 @@ fn rejects_keep_every_byte() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rejects.ndjson");
     let output = FileSink::new(&path, RejectLines);
-    SinkFactory::<Rejected>::begin(&output, &Clock::machine(), WriterMode::Thread).unwrap();
+    let (clock, disk) = (Clock::machine(), real_disk());
+    let start = SinkStart::fresh(&clock, WriterMode::Thread, &disk);
+    SinkFactory::<Rejected>::begin(&output, &start).unwrap();
     let (wake, woken) = wake();
     let mut writer: FileShard<Rejected, _> = output.open(seat(0, wake));
     let rows: [&[u8]; 3] = [b"1,\"x\"\r", b"\xff\x00,1", b""];
@@ -347,7 +360,18 @@ fn a_writer_that_is_given_up_does_not_wait_for_a_stuck_reader() {
     let (_reader, writer) = pipe().unwrap();
     let path = pipe_path(&writer);
     let clock = Clock::machine();
-    let mut file = FileWriter::create(&path, WriterMode::Thread, &clock, b"").unwrap();
+    let mut file = FileWriter::file(
+        &path,
+        &WriterStart {
+            clock: &clock,
+            mode: WriterMode::Thread,
+            disk: &real_disk(),
+            preamble: b"",
+            marked: false,
+            resume: None,
+        },
+    )
+    .unwrap();
     let mut port = file.port(Arc::new(|| ()));
     // More than a pipe holds, and nobody reads.
     let mut buffer = port.take().unwrap();

@@ -4,7 +4,7 @@
 
 use pelton::record::{
     Change, ChangeView, Decimal, EventTime, Field, FieldError, FieldSchema, FieldSource, FieldType,
-    FrameHeader, FrameWriter, Item, PayloadFull, Record, RowKind, RowWriter, Schema,
+    FrameHeader, FrameWriter, Item, PayloadFull, Record, RecordLayout, RowKind, RowWriter, Schema,
 };
 use pelton::sink::{Csv, Json, RowFormat, RowKey, RowValue, format_fn, write_fixed6, write_ratio6};
 use proptest::prelude::*;
@@ -76,6 +76,12 @@ impl Record for Row {
     }
     fn encode(_: RowView<'_>, _: &mut FrameWriter<'_>) -> Result<(), PayloadFull> {
         Err(PayloadFull)
+    }
+    fn layout() -> RecordLayout {
+        unreachable!("it is kept nowhere")
+    }
+    fn is_valid_payload(_: &[u8]) -> bool {
+        false
     }
     fn decode<'a, S: FieldSource<'a>>(_: &S) -> Result<RowView<'a>, FieldError> {
         unreachable!("nothing is read here")

@@ -118,7 +118,7 @@ fn the_thread_wakes_the_shard_and_ends_with_the_reader() {
     let wake: Wake = Arc::new(move || woken.send(()).unwrap());
     let endless = Box::new(std::io::repeat(b'x'));
     let mode = ReaderMode::Thread { wake };
-    let mut reader = BlockReader::from_read("endless".to_owned(), endless, mode, 10).unwrap();
+    let mut reader = BlockReader::from_read("endless".to_owned(), endless, mode, 10);
     for _ in 0..100 {
         let block = loop {
             match reader.poll() {
@@ -150,7 +150,9 @@ fn a_reader_that_is_ahead_waits_for_blocks_to_come_back() {
     let wake: Wake = Arc::new(move || woken.send(()).unwrap());
     let mode = ReaderMode::Thread { wake };
     let raw = Box::new(Told(told));
-    let reader = BlockReader::from_read("fast".to_owned(), raw, mode, 1 << 20).unwrap();
+    let mut reader = BlockReader::from_read("fast".to_owned(), raw, mode, 1 << 20);
+    assert_eq!(reads.len(), 0, "nothing is read before the first poll");
+    assert!(matches!(reader.poll(), BlockPoll::Pending));
     for _ in 0..pelton::io::BLOCK_COUNT {
         wakes.recv().unwrap();
     }

@@ -67,4 +67,10 @@ impl<R: Record> Split<R> for AnySplit<R> {
     fn name(&self) -> &str {
         self.0.name()
     }
+    fn position(&self, out: &mut Vec<u8>) {
+        self.0.position(out);
+    }
+    fn seek(&mut self, position: &[u8], sequence: u64) -> Result<(), SourceError> {
+        self.0.seek(position, sequence)
+    }
 }

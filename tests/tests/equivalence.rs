@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use pelton::chain::operators::{PaneSpec, ProcessContext, ProcessFunction, Sum, ValueState};
+use pelton::chain::operators::{
+    PaneSpec, ProcessContext, ProcessFunction, States, Sum, ValueState,
+};
 use pelton::job::{SourceOptions, Splits};
 use pelton::record::{EventTime, RowKind, TimeSpan};
 use pelton::source::{ScriptedSplit, VecSplit};
@@ -249,6 +251,10 @@ impl ProcessFunction for EveryThird {
     type Key = String;
     type In = Trade;
     type Out = Row;
+
+    fn states(&self, states: &mut States) {
+        states.value("seen", SEEN);
+    }
 
     fn on_record(&mut self, context: &mut ProcessContext<'_, Row>, key: &str, _: TradeView<'_>) {
         let seen = context.get(SEEN).unwrap_or(0) + 1;

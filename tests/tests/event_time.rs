@@ -314,6 +314,12 @@ impl Split<Reading> for Broken {
     fn name(&self) -> &str {
         "broken"
     }
+    fn position(&self, out: &mut Vec<u8>) {
+        self.0.position(out);
+    }
+    fn seek(&mut self, position: &[u8], sequence: u64) -> Result<(), SourceError> {
+        self.0.seek(position, sequence)
+    }
 }
 
 #[test]

@@ -43,8 +43,7 @@ fn one_record_walks_through_the_nine_steps() {
     // Step 1, source: a replay position becomes bytes. A split is an ordered run of rows; a file
     // is one split. A reader takes blocks off a disk or a pipe, on a helper thread in production.
     let bytes = Box::new(Cursor::new(FILE.as_bytes()));
-    let reader =
-        BlockReader::from_read("clicks.csv".to_owned(), bytes, ReaderMode::Inline, 4_096).unwrap();
+    let reader = BlockReader::from_read("clicks.csv".to_owned(), bytes, ReaderMode::Inline, 4_096);
     let settings = FileSettings {
         format: Some(Format::Csv),
         csv: CsvSettings::default(),

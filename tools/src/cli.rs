@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pelton::command::state::{SavepointArgs, StateCommand};
 use pelton::command::{JobArgs, RunArgs};
 
 use crate::fraud::generator::TRANSACTION_COUNT_MAX;
@@ -24,6 +25,7 @@ pub struct Pelton {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "a program has one of it")]
 pub enum Command {
     /// Run a job.
     #[command(subcommand)]
@@ -31,6 +33,11 @@ pub enum Command {
     /// Make input for a job.
     #[command(subcommand)]
     Generate(Generate),
+    /// Look into a state directory; a job may be running on it.
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Copy the newest checkpoint of a state directory to one that is yours.
+    Savepoint(SavepointArgs),
 }
 
 /// Which job.
@@ -124,6 +131,12 @@ mod tests {
              --lateness 10m --late late.ndjson --rate 100000 --strategy spin --driver glommio",
             "pelton run clicks --input clicks.csv --output counts.csv --shards 8 --changes",
             "pelton generate transactions --count 1000 --seed 7 --output -",
+            "pelton state ls state",
+            "pelton state show state --operator count --key ada --json --limit 10",
+            "pelton state verify state",
+            "pelton state export state --format parquet -o state.parquet",
+            "pelton state diff yesterday state",
+            "pelton savepoint state --to kept",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
@@ -151,6 +164,13 @@ mod tests {
             "pelton generate transactions --count -1 --output -",
             "pelton generate transactions --count 5",
             "pelton nonsense",
+            "pelton state",
+            "pelton state ls",
+            "pelton state show state --limit few",
+            "pelton state export state --format xml -o f",
+            "pelton state export state --format csv",
+            "pelton state diff state",
+            "pelton savepoint state",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

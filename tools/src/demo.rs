@@ -25,6 +25,7 @@ pub fn run() -> Result<(), ProgramError> {
         decisions: folder.join("decisions.ndjson"),
         report: folder.join("report.json"),
         plot: folder.join("latency.svg"),
+        state: folder.join("state"),
     };
     eprintln!(
         "pelton: fraud decisions on {} generated card transactions (seed {SEED}), {} a second; \
@@ -40,6 +41,7 @@ pub fn run() -> Result<(), ProgramError> {
         (&files.decisions, "one decision a line"),
         (&files.report, "these figures"),
         (&files.plot, "the latencies as a picture"),
+        (&files.state, "the state: pelton state ls pelton-out/state"),
     ] {
         eprintln!("  {:<28}{what}", path.display());
     }

@@ -1,6 +1,7 @@
 //! What stops the program: one line that names the thing and says what to do.
 
 use pelton::command::CommandError;
+use pelton::command::state::StateCommandError;
 
 use crate::fraud::rules::RulesError;
 
@@ -13,12 +14,19 @@ pub enum ProgramError {
     /// What can go wrong in any program of jobs.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// What can go wrong with a state directory.
+    #[error(transparent)]
+    State(#[from] StateCommandError),
 }
 
 impl ProgramError {
     /// Whether the reader of standard output has gone, as `head` does. Nothing is wrong then.
     #[must_use]
     pub fn is_reader_gone(&self) -> bool {
-        matches!(self, Self::Command(error) if error.is_reader_gone())
+        match self {
+            Self::Rules(_) => false,
+            Self::Command(error) => error.is_reader_gone(),
+            Self::State(error) => error.is_reader_gone(),
+        }
     }
 }

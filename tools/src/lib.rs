@@ -1,7 +1,7 @@
 //! The program `pelton` as a library, so that tests and benches run the very jobs that it runs.
 //!
 //! [`cli`] is what people type; [`fraud`] and [`clicks`] are the jobs, [`demo`] is what runs
-//! without arguments. What every program of jobs has is the engine's [`pelton::command`].
+//! without arguments, [`state`] looks into state directories. What every program of jobs has is the engine's [`pelton::command`].
 
 pub mod cli;
 pub mod clicks;
@@ -10,6 +10,9 @@ pub mod digits;
 pub mod error;
 pub mod fraud;
 pub mod generate;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub mod report;
+pub mod state;
 
 pub use error::ProgramError;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pelton_cli::cli::{Command, Generate, Pelton, Run};
-use pelton_cli::{clicks, demo, fraud, generate};
+use pelton_cli::{clicks, demo, fraud, generate, state};
 
 fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2.
@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         Some(Command::Run(Run::Fraud(args))) => fraud::run(args),
         Some(Command::Run(Run::Clicks(args))) => clicks::run(args),
         Some(Command::Generate(Generate::Transactions(args))) => generate::run(&args),
+        Some(Command::State(command)) => state::run(&command),
+        Some(Command::Savepoint(args)) => state::savepoint(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -109,6 +109,7 @@ fn record_impl(input: &RecordInput) -> TokenStream {
     let event_time = event_time(input);
     let encode = encode(input);
     let text = text(input);
+    let layout = layout(input);
     quote! {
         impl ::pelton::record::Record for #name {
             type Archived = #archived_name;
@@ -117,6 +118,7 @@ fn record_impl(input: &RecordInput) -> TokenStream {
             #from_view
             #event_time
             #encode
+            #layout
             #text
         }
     }
@@ -222,6 +224,28 @@ fn encode(input: &RecordInput) -> TokenStream {
                     ::core::result::Result::Err(::pelton::record::PayloadFull)
                 }
             }
+        }
+    }
+}
+
+/// Where the archived fields lie, and whether bytes are an archived record.
+fn layout(input: &RecordInput) -> TokenStream {
+    let RecordInput { archived_name, fields, .. } = input;
+    let offsets = fields.iter().map(|field| {
+        let ident = &field.ident;
+        quote!(::core::mem::offset_of!(#archived_name, #ident))
+    });
+    quote! {
+        fn layout() -> ::pelton::record::RecordLayout {
+            ::pelton::record::RecordLayout::of(
+                &<Self as ::pelton::record::Record>::SCHEMA,
+                &[#(#offsets),*],
+                ::core::mem::size_of::<#archived_name>(),
+            )
+        }
+
+        fn is_valid_payload(payload: &[u8]) -> bool {
+            ::pelton::record::is_valid_root::<#archived_name>(payload)
         }
     }
 }

@@ -21,6 +21,7 @@
 //! so nothing is copied, and the common case (room for everything) pays one comparison an item.
 
 mod blueprint;
+mod described;
 mod exchange;
 mod fanout;
 mod operator;
@@ -31,6 +32,7 @@ mod push;
 mod stateless;
 
 pub use blueprint::{Blueprint, ExchangeId, Wiring};
+pub use described::{OperatorState, StateLayout};
 pub use exchange::{ByKey, ByPosition, Exchange, ExchangeBlueprint, Route};
 pub(crate) use fanout::{BranchBlueprint, Fanout, ForkBlueprint};
 pub use operator::{Due, KeyedOperator};

@@ -1,7 +1,8 @@
 //! The seam of stateful operators: what stands first in a keyed stage.
 
+use super::OperatorState;
 use crate::record::{EventTime, FrameHeader, Item, Key, KeyHash, Record};
-use crate::state::Store;
+use crate::state::{StateError, Store};
 
 /// Up to where an operator may emit what waits for time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,21 @@ pub trait KeyedOperator: Send + 'static {
     fn dropped_count(&self) -> u64 {
         0
     }
+
+    /// The states that it keeps, one description an operator id.
+    fn states(&self) -> Vec<OperatorState>;
+
+    /// Makes anew what can be made from the store, after a restart, and verifies frames, which came
+    /// from a disk. `watermark`: the stage's at the checkpoint.
+    ///
+    /// # Errors
+    /// An entry that can't be this operator's.
+    fn rebuild(&mut self, _state: &Store, _watermark: EventTime) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    /// Tells the wall clock's time, in microseconds since 1970; once a turn.
+    fn tick(&mut self, _wall_micros: i64) {}
 
     /// Changes the key's state for one record; runs exactly once a record.
     fn apply(

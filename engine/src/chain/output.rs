@@ -9,7 +9,7 @@ use crossbeam_utils::CachePadded;
 use crate::clock::Clock;
 use crate::metric::{Latency, LatencyReader, latency_relay};
 use crate::record::{FrameHeader, Item, Marker};
-use crate::sink::{Meter, Sink, SinkFactory, SinkSeat};
+use crate::sink::{Epoch, Meter, Sink, SinkFactory, SinkSeat};
 
 use super::blueprint::{Blueprint, Wiring};
 use super::push::{Flow, Push, Terminal, TerminalError};
@@ -23,12 +23,40 @@ pub(crate) struct OutputMeters {
 #[derive(Debug)]
 struct ShardMeters {
     written: Arc<CachePadded<AtomicU64>>,
+    marked: Arc<Marked>,
     latency: Option<(LatencyReader, LatencyReader)>,
+}
+
+/// What had been written when a marker passed. Two counts: an output may end while the epoch of its
+/// last barrier still waits for a disk, and what came after that barrier is not that epoch's.
+#[derive(Debug, Default)]
+struct Marked {
+    /// The epoch of the last barrier; set after `at_barrier`.
+    epoch: AtomicU64,
+    at_barrier: AtomicU64,
+    at_end: AtomicU64,
+}
+
+impl Marked {
+    fn of(&self, epoch: u64) -> u64 {
+        // Acquire pairs with the release in `marker`; the checkpoint thread asks once every stage
+        // has said that it passed the barrier, or ended before it.
+        match self.epoch.load(Ordering::Acquire) == epoch {
+            true => self.at_barrier.load(Ordering::Relaxed),
+            false => self.at_end.load(Ordering::Acquire),
+        }
+    }
+}
+
+/// What one shard's output counts.
+struct ShardCounts {
+    written: Arc<CachePadded<AtomicU64>>,
+    marked: Arc<Marked>,
 }
 
 impl OutputMeters {
     /// Makes one shard's meters; `timed` when arrivals follow a schedule.
-    fn open(&self, clock: &Clock, timed: bool) -> (Arc<CachePadded<AtomicU64>>, Meter) {
+    fn open(&self, clock: &Clock, timed: bool) -> (ShardCounts, Meter) {
         let written = Arc::new(CachePadded::new(AtomicU64::new(0)));
         let (meter, latency) = if timed {
             let (handed, handed_reader) = latency_relay();
@@ -37,9 +65,11 @@ impl OutputMeters {
         } else {
             (Meter::silent(), None)
         };
-        let shard = ShardMeters { written: Arc::clone(&written), latency };
+        let marked = Arc::new(Marked::default());
+        let counts = ShardCounts { written: Arc::clone(&written), marked: Arc::clone(&marked) };
+        let shard = ShardMeters { written, marked, latency };
         self.shards.lock().unwrap_or_else(PoisonError::into_inner).push(shard);
-        (written, meter)
+        (counts, meter)
     }
 
     /// How many items the shards' sinks have taken.
@@ -47,6 +77,13 @@ impl OutputMeters {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         // Relaxed: a statistic read by copy.
         shards.iter().map(|shard| shard.written.load(Ordering::Relaxed)).sum()
+    }
+
+    /// How many items the shards' sinks had taken at the barrier of `epoch`, those that had ended
+    /// before it in all.
+    pub(crate) fn records_at(&self, epoch: u64) -> u64 {
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards.iter().map(|shard| shard.marked.of(epoch)).sum()
     }
 
     /// Adds the latencies so far to `handed` and `visible`.
@@ -70,11 +107,11 @@ impl<I: Item, S: SinkFactory<I>> Blueprint<I> for OutputBlueprint<S> {
     type Push = Output<I, S::Sink>;
 
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
-        let (written, meter) = self.meters.open(wiring.clock, wiring.timed);
+        let (counts, meter) = self.meters.open(wiring.clock, wiring.timed);
         let seat = SinkSeat { shard: wiring.shard.0, wake: wiring.wake(), meter };
         Output {
             sink: self.factory.open(seat),
-            written,
+            counts,
             written_count: 0,
             flushed_count: 0,
             accepted: 0,
@@ -89,7 +126,7 @@ impl<I: Item, S: SinkFactory<I>> Blueprint<I> for OutputBlueprint<S> {
 /// A sink at the end of a chain.
 pub(crate) struct Output<I, S> {
     sink: S,
-    written: Arc<CachePadded<AtomicU64>>,
+    counts: ShardCounts,
     written_count: u64,
     /// What `written_count` was when the last turn ended.
     flushed_count: u64,
@@ -110,7 +147,19 @@ impl<I: Item, S: Sink<I>> Terminal for Output<I, S> {
     }
 
     fn marker(&mut self, marker: Marker) {
-        self.ending |= marker == Marker::End;
+        // Release: see `Marked::of`.
+        match marker {
+            Marker::Barrier(epoch) => {
+                self.sink.prepare(Epoch(epoch));
+                self.counts.marked.at_barrier.store(self.written_count, Ordering::Relaxed);
+                self.counts.marked.epoch.store(epoch, Ordering::Release);
+            }
+            Marker::End => {
+                self.ending = true;
+                self.counts.marked.at_end.store(self.written_count, Ordering::Release);
+            }
+            Marker::Watermark { .. } => {}
+        }
     }
 
     fn end_turn(&mut self) -> Result<bool, TerminalError> {
@@ -123,7 +172,7 @@ impl<I: Item, S: Sink<I>> Terminal for Output<I, S> {
             self.ended = self.sink.end()?;
         }
         // Relaxed: a count that is read by copy.
-        self.written.store(self.written_count, Ordering::Relaxed);
+        self.counts.written.store(self.written_count, Ordering::Relaxed);
         Ok(moved)
     }
 
@@ -146,5 +195,46 @@ impl<I: Item, S: Sink<I>> Push<I> for Output<I, S> {
             self.written_count += 1;
         }
         flow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_that_ends_while_its_last_epoch_waits_counts_no_later_item_to_it() {
+        let meters = OutputMeters::default();
+        let (counts, _) = meters.open(&Clock::simulated(), false);
+        let mut output = Output {
+            sink: Nowhere,
+            counts,
+            written_count: 5,
+            flushed_count: 0,
+            accepted: 0,
+            seen: 0,
+            ending: false,
+            ended: false,
+            item: PhantomData::<fn() -> Thing>,
+        };
+        output.marker(Marker::Barrier(7));
+        output.written_count = 9;
+        output.marker(Marker::End);
+        assert_eq!(meters.records_at(7), 5);
+        assert_eq!(meters.records_at(8), 9, "the final epoch has no barrier");
+    }
+
+    struct Thing;
+
+    impl Item for Thing {
+        type View<'a> = u64;
+    }
+
+    struct Nowhere;
+
+    impl Sink<Thing> for Nowhere {
+        fn write(&mut self, _: &FrameHeader, _: u64) -> Flow {
+            Flow::Ready
+        }
     }
 }

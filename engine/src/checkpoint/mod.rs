@@ -21,9 +21,93 @@
 //! Why a thread of its own beside the shards and not a task of theirs: flushing copies and waits;
 //! a shard must do neither.
 
+mod coordinator;
+mod directory;
+mod log_files;
 mod manifest;
+mod part;
+mod protocol;
+mod stats;
 
-pub use manifest::{
-    CHECKSUM_BLOCK_BYTES, FORMAT_VERSION, LogManifest, Manifest, OperatorManifest, SegmentManifest,
-    SinkManifest, SplitManifest, StateManifest,
+use std::io;
+use std::sync::Arc;
+
+use crate::sink::SinkError;
+
+pub use coordinator::{
+    Coordinator, CoordinatorParts, CoordinatorSettings, CoordinatorTurn, Observer, Output, Phase,
+    Request, SeatKind,
 };
+pub use directory::{
+    Damage, DirectoryError, Found, ListedManifest, OpenMode, StateDirectory, checksums,
+    extend_checksums, segment_file_name,
+};
+pub use log_files::LogFiles;
+pub use manifest::{
+    CHECKSUM_BLOCK_BYTES, FORMAT_VERSION, LogManifest, Manifest, ManifestError, OperatorManifest,
+    SegmentManifest, SinkManifest, SplitManifest, StateManifest, decode, encode,
+};
+pub use part::{LogPart, Part, PartBody, PartEpoch, Report, Seat};
+pub use stats::CheckpointStats;
+
+/// Why an epoch, or the job with it, came to nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CheckpointError {
+    /// The state directory.
+    #[error(transparent)]
+    Directory(#[from] Arc<DirectoryError>),
+    /// Bytes of a log could not be made durable.
+    #[error(
+        "the state of epoch {epoch} can't be written: {source}; check the disk of the state directory"
+    )]
+    Flush {
+        /// The epoch.
+        epoch: u64,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// An output could not prepare or commit.
+    #[error(transparent)]
+    Output(#[from] Arc<SinkError>),
+    /// Some stage did not come to the barrier.
+    #[error("epoch {epoch} took too long; still at work: {silent}; raise the checkpoint timeout")]
+    TimedOut {
+        /// The epoch.
+        epoch: u64,
+        /// Who had not said its part.
+        silent: String,
+    },
+    /// Epoch after epoch failed.
+    #[error("{failures} checkpoints in a row have failed; the last one: {last}")]
+    TooMany {
+        /// How many.
+        failures: u32,
+        /// Why the last one did.
+        last: Box<CheckpointError>,
+    },
+    /// The job has no state directory.
+    #[error("the job has no state directory, so it makes no checkpoints; give it one")]
+    NoDirectory,
+    /// The job has ended.
+    #[error("the job is over, so there is no checkpoint to wait for")]
+    JobOver,
+}
+
+impl CheckpointError {
+    /// Whether the epoch may be durable all the same.
+    fn is_undecided(&self) -> bool {
+        matches!(self, Self::Directory(error) if error.is_undecided())
+    }
+}
+
+impl From<DirectoryError> for CheckpointError {
+    fn from(error: DirectoryError) -> Self {
+        Self::Directory(Arc::new(error))
+    }
+}
+
+impl From<SinkError> for CheckpointError {
+    fn from(error: SinkError) -> Self {
+        Self::Output(Arc::new(error))
+    }
+}

@@ -102,8 +102,8 @@ impl NamedJob {
     /// The options, the inputs, the outputs, or the job.
     pub fn run(&self, args: &JobArgs) -> Result<(), CommandError> {
         args.run.check_paths(&[])?;
-        let job = (self.plan)(args)?;
-        let finished = run(job, args.run.settings(), args.run.watch())?;
+        let make = || Ok::<_, CommandError>(((self.plan)(args)?, ()));
+        let (finished, ()) = run(make, args.run.settings(self.name)?, args.run.watch())?;
         let title = format!("{}: latency from the intended arrival", self.name);
         args.run.show(&finished, &title)
     }

@@ -22,14 +22,17 @@ mod plot;
 mod progress;
 mod report;
 mod screen;
+pub mod state;
+mod state_options;
 pub mod usage;
 
 pub use error::CommandError;
 pub use jobs::{IntoOutput, NamedJob, main, run_from, run_job};
 pub use options::{DriverName, EngineArgs, JobArgs, RunArgs, Strategy};
 pub use progress::{Progress, Snapshot};
-pub use report::{Hiccups, Latencies, Nothing, Percentiles, Report};
+pub use report::{Checkpoints, Durations, Hiccups, Latencies, Nothing, Percentiles, Report};
 pub use screen::{Finished, Watch, run};
+pub use state_options::{FlushName, StateArgs};
 
 /// Makes `main` of jobs: the program then has the command line that `pelton` has.
 ///

@@ -4,6 +4,7 @@
 use std::io::IsTerminal;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -17,6 +18,7 @@ use super::error::CommandError;
 use super::paths;
 use super::report::Section;
 use super::screen::{Finished, Watch};
+use super::state_options::StateArgs;
 
 /// Files in and out, time, and how the engine runs.
 #[derive(Debug, Clone, Args)]
@@ -45,6 +47,9 @@ pub struct RunArgs {
     /// Take rows in by a schedule of so many a second, and measure latency from it
     #[arg(long, value_name = "PER SECOND")]
     pub rate: Option<NonZeroU64>,
+    /// State that survives.
+    #[command(flatten)]
+    pub state: StateArgs,
     /// How the engine runs.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -150,19 +155,22 @@ impl RunArgs {
         plain(&self.output)
     }
 
-    /// The engine's settings.
-    #[must_use]
-    pub fn settings(&self) -> Settings {
+    /// The engine's settings for the job of that name.
+    ///
+    /// # Errors
+    /// The log of checkpoints can't be created.
+    pub fn settings(&self, job: &str) -> Result<Settings, CommandError> {
         #[expect(clippy::cast_precision_loss, reason = "a rate of records a second")]
         let rate = self.rate.map(|rate| rate.get() as f64);
-        Settings { rate, ..self.engine.settings() }
+        let checkpoints = self.state.checkpoints(job)?;
+        Ok(Settings { rate, checkpoints, ..self.engine.settings() })
     }
 
     /// What is shown meanwhile: nothing where the results come to the same terminal.
     #[must_use]
     pub fn watch(&self) -> Watch {
         let silent = self.output == Path::new("-") && std::io::stdout().is_terminal();
-        Watch { records_total: None, silent }
+        Watch { records_total: None, silent, restart: self.state.restart() }
     }
 
     /// Shows what a run came to, and writes the report and the plot that were asked for.
@@ -216,6 +224,30 @@ pub(super) fn plain(path: &Path) -> Result<&Path, CommandError> {
 
 fn compressed(path: &Path, extension: &'static str) -> CommandError {
     CommandError::Compressed { file: path.display().to_string(), extension }
+}
+
+/// The same as a span of real time, which is not 0.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match u64::try_from(time_span(text)?.0) {
+        Ok(micros) if micros > 0 => Ok(Duration::from_micros(micros)),
+        _ => Err("give a time above 0, such as 500ms, 1s or 1m".to_owned()),
+    }
+}
+
+/// Reads `512MiB`, `2GiB`, `64KiB` or a number of bytes.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "give a number of bytes, such as 512MiB or 2GiB".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let shift = match unit {
+        "" | "B" => 0,
+        "KiB" | "K" => 10,
+        "MiB" | "M" => 20,
+        "GiB" | "G" => 30,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(1 << shift).filter(|&bytes| bytes > 0).ok_or_else(wrong)
 }
 
 /// Reads `10m`, `30s`, `500ms`, `2h`, `7d`, `250us`, or `0`.

@@ -51,6 +51,38 @@ pub struct Report {
     pub shards: u16,
     /// What turned them: `glommio` or `threads`.
     pub driver: String,
+    /// Checkpoints of this run; `null` without `--state`.
+    pub checkpoints: Option<Checkpoints>,
+    /// What loading state took, where the run went on from an earlier one.
+    pub recovery_ms: Option<f64>,
+    /// What the state's logs take at the end.
+    pub state_bytes: u64,
+    /// Live entries of state at the end.
+    pub state_entries: u64,
+}
+
+/// The checkpoints of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Checkpoints {
+    /// How many became durable.
+    pub count: u64,
+    /// What was written for all of them.
+    pub bytes: u64,
+    /// From the barrier to the durable manifest.
+    pub duration_ms: Durations,
+    /// The longest that a stage stood still for one.
+    pub begin_ns_max: u64,
+}
+
+/// A distribution in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Durations {
+    /// Half were faster.
+    pub p50: f64,
+    /// 99 % were faster.
+    pub p99: f64,
+    /// The slowest.
+    pub max: f64,
 }
 
 /// A job's own part of a report: fields beside the others in JSON, lines below them in text.
@@ -144,6 +176,15 @@ impl Report {
             .map_err(|source| CommandError::write(path, source))
     }
 
+    fn state_text(&self) -> String {
+        let entries = match self.state_entries {
+            1 => "1 entry".to_owned(),
+            many => format!("{} entries", count(many)),
+        };
+        let recovery = self.recovery_ms.map(|ms| format!("; loaded in {ms:.1} ms"));
+        format!("{entries}, {} in logs{}", bytes(self.state_bytes), recovery.unwrap_or_default())
+    }
+
     fn schedule_text(&self, asked: f64, reached: f64) -> String {
         let (asked, reached) = (whole(asked), whole(reached));
         let backlog = plural(self.backlog_max.unwrap_or(0), "record");
@@ -208,7 +249,25 @@ impl fmt::Display for Report {
         if let (Some(asked), Some(reached)) = (self.asked_rate, self.achieved_rate) {
             line("schedule", self.schedule_text(asked, reached))?;
         }
+        if let Some(made) = &self.checkpoints {
+            line("state", self.state_text())?;
+            line("checkpoints", made.to_string())?;
+        }
         Ok(())
+    }
+}
+
+impl fmt::Display for Checkpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Durations { p50, p99, max } = self.duration_ms;
+        write!(
+            f,
+            "{} durable, {} written; p50 {p50:.1} ms  p99 {p99:.1} ms  max {max:.1} ms; begun in {} \
+             at most",
+            count(self.count),
+            bytes(self.bytes),
+            ns(self.begin_ns_max)
+        )
     }
 }
 
@@ -260,6 +319,15 @@ mod tests {
             hiccup_ns: Some(Hiccups { p99: 9_000, p9999: 28_000, max: 1_100_000 }),
             shards: 2,
             driver: "threads".to_owned(),
+            checkpoints: Some(Checkpoints {
+                count: 12,
+                bytes: 3 << 20,
+                duration_ms: Durations { p50: 4.25, p99: 20.0, max: 21.5 },
+                begin_ns_max: 7_300,
+            }),
+            recovery_ms: Some(12.34),
+            state_bytes: 2 << 20,
+            state_entries: 5_000,
         }
     }
 
@@ -284,6 +352,10 @@ mod tests {
             "hiccup_ns",
             "shards",
             "driver",
+            "checkpoints",
+            "recovery_ms",
+            "state_bytes",
+            "state_entries",
             "cakes",
         ];
         expected.sort_unstable();
@@ -318,6 +390,8 @@ mod tests {
     visible        900 ns    12.3 us    45.0 us    1.20 ms     2.00 s
   hiccups     p99.99 28.0 us  max 1.10 ms of the machine itself
   schedule    kept up: asked 800/s, reached 800/s, backlog at most 3 records
+  state       5,000 entries, 2.00 MiB in logs; loaded in 12.3 ms
+  checkpoints 12 durable, 3.00 MiB written; p50 4.2 ms  p99 20.0 ms  max 21.5 ms; begun in 7.30 us at most
 "
         );
     }

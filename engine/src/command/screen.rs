@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::job::{Engine, Job, JobReport, JobSnapshot, RunningJob, Settings};
+use crate::job::{
+    Begin, CheckpointReport, Engine, Job, JobError, JobReport, JobSnapshot, Restart, RunningJob,
+    Settings,
+};
 use crate::metric::{Latency, LatencySummary};
 use crate::record::EventTime;
 
@@ -11,7 +14,9 @@ use super::error::CommandError;
 use super::human::whole;
 use super::plot::{Curve, latency_svg};
 use super::progress::{Progress, Snapshot};
-use super::report::{Hiccups, Latencies, Nothing, Percentiles, Report, Section};
+use super::report::{
+    Checkpoints, Durations, Hiccups, Latencies, Nothing, Percentiles, Report, Section,
+};
 use super::usage;
 
 /// How often the screen is looked after; the progress draws itself less often.
@@ -33,16 +38,76 @@ pub struct Watch {
     pub records_total: Option<u64>,
     /// No progress.
     pub silent: bool,
+    /// What happens after a failure.
+    pub restart: Restart,
 }
 
-/// Runs `job` to its end with its progress on the screen.
+/// Runs the job that `make` makes to its end with its progress on the screen. After a failure it is
+/// made and run again from its last checkpoint, as `watch.restart` says. Answers what `make` handed
+/// on beside the job that came to its end, too.
 ///
 /// # Errors
-/// Whatever keeps the job from starting or ends it early.
-pub fn run(job: Job, settings: Settings, watch: Watch) -> Result<Finished, CommandError> {
+/// Whatever keeps the job from starting or ends it early, and the restarts are used up.
+pub fn run<T, E: From<CommandError>>(
+    mut make: impl FnMut() -> Result<(Job, T), E>,
+    mut settings: Settings,
+    watch: Watch,
+) -> Result<(Finished, T), E> {
     let rate = settings.rate;
     let cpu_before_s = usage::cpu_s();
-    let running = Engine::with(settings).start(job)?;
+    let mut attempt = 0;
+    loop {
+        let (job, beside) = make()?;
+        // A start that is refused is refused again: nothing is gained by another.
+        let running = Engine::with(settings.clone()).start(job).map_err(CommandError::from)?;
+        tell_start(&running, watch);
+        let (ended, made_progress) = see_through(running, rate, watch);
+        match ended {
+            Ok(job) => {
+                let report = report(&job, rate, usage::cpu_s() - cpu_before_s);
+                return Ok((Finished { report, section: Nothing {}, job }, beside));
+            }
+            Err(error) => {
+                attempt = if made_progress { 1 } else { attempt + 1 };
+                let Some(delay) = watch.restart.delay(attempt) else {
+                    return Err(CommandError::from(error).into());
+                };
+                eprintln!("{error}; starting again in {delay:?}");
+                std::thread::park_timeout(delay);
+                go_on(&mut settings);
+            }
+        }
+    }
+}
+
+/// A run after a failure goes on, however the first one began.
+fn go_on(settings: &mut Settings) {
+    if let Some(checkpoints) = &mut settings.checkpoints {
+        checkpoints.begin = Begin::Either;
+        checkpoints.savepoint = None;
+    }
+}
+
+/// What a person should know of the start, in a line each.
+fn tell_start(running: &RunningJob, watch: Watch) {
+    let Some(checkpoints) = running.checkpoints() else {
+        return;
+    };
+    for note in checkpoints.notes {
+        eprintln!("note: {note}");
+    }
+    if let Some(epoch) = checkpoints.resumed.filter(|_| !watch.silent) {
+        eprintln!("going on from epoch {epoch}");
+    }
+}
+
+/// Draws the progress until the job is over; answers what it came to, and whether a checkpoint was
+/// made meanwhile.
+fn see_through(
+    running: RunningJob,
+    rate: Option<f64>,
+    watch: Watch,
+) -> (Result<JobReport, JobError>, bool) {
     let mut progress = Progress::stderr();
     let mut pace = Pace::default();
     while !running.wait(LOOK_EVERY) {
@@ -51,9 +116,8 @@ pub fn run(job: Job, settings: Settings, watch: Watch) -> Result<Finished, Comma
         }
     }
     progress.clear();
-    let job = running.join()?;
-    let report = report(&job, rate, usage::cpu_s() - cpu_before_s);
-    Ok(Finished { report, section: Nothing {}, job })
+    let made_progress = running.checkpoints().is_some_and(|made| made.stats.count > 0);
+    (running.join(), made_progress)
 }
 
 /// The records and the time at the last drawing.
@@ -69,10 +133,12 @@ fn snapshot(
     timed: bool,
     pace: &mut Pace,
 ) -> Snapshot {
-    let JobSnapshot { shards, total, elapsed_ns, .. } = running.snapshot();
+    let counts = running.snapshot();
+    let records = records_here(&counts);
+    let JobSnapshot { shards, total, elapsed_ns, .. } = counts;
     let since_ns = elapsed_ns.saturating_sub(pace.elapsed_ns);
-    let records_per_s = per_second(total.records_in.saturating_sub(pace.records), since_ns);
-    *pace = Pace { records: total.records_in, elapsed_ns };
+    let records_per_s = per_second(records.saturating_sub(pace.records), since_ns);
+    *pace = Pace { records, elapsed_ns };
     let highest = shards.iter().map(|shard| shard.watermark_micros).max();
     Snapshot {
         elapsed_ns,
@@ -90,6 +156,11 @@ fn snapshot(
 /// `None` before the first record has come out.
 fn p99(latency: Latency) -> Option<u64> {
     (!latency.is_empty()).then(|| latency.at(0.99))
+}
+
+/// Records of this run alone, without those of earlier ones: what time and rate are of.
+fn records_here(counts: &JobSnapshot) -> u64 {
+    counts.shards.iter().map(|shard| shard.records_in).sum()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -113,7 +184,7 @@ fn report(job: &JobReport, rate: Option<f64>, cpu_s: f64) -> Report {
             visible: percentiles(job.latencies.visible.summary()?),
         })
     });
-    let records_per_s = per_second(total.records_in, job.counts.elapsed_ns);
+    let records_per_s = per_second(records_here(&job.counts), job.counts.elapsed_ns);
     Report {
         records_in: total.records_in,
         accepted: total.accepted,
@@ -135,6 +206,28 @@ fn report(job: &JobReport, rate: Option<f64>, cpu_s: f64) -> Report {
         }),
         shards: u16::try_from(job.shard_count).unwrap_or(u16::MAX),
         driver: job.driver.to_owned(),
+        checkpoints: job.checkpoints.as_ref().map(checkpoints),
+        recovery_ms: job
+            .checkpoints
+            .as_ref()
+            .filter(|made| made.resumed.is_some())
+            .map(|made| made.recovery_ns as f64 / 1e6),
+        state_bytes: total.state_bytes,
+        state_entries: total.state_entries,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn checkpoints(made: &CheckpointReport) -> Checkpoints {
+    let at = |quantile| match made.stats.duration_ns.is_empty() {
+        true => 0.0,
+        false => made.stats.duration_ns.at(quantile) as f64 / 1e6,
+    };
+    Checkpoints {
+        count: made.stats.count,
+        bytes: made.stats.bytes,
+        duration_ms: Durations { p50: at(0.5), p99: at(0.99), max: at(1.0) },
+        begin_ns_max: made.stats.begin_ns_max,
     }
 }
 

@@ -89,6 +89,14 @@ impl Decompressed {
         })
     }
 
+    /// Takes `raw`, which stands at byte `offset` of its file, for what it is: its first bytes
+    /// may look like anything, and those before it may be gone.
+    pub(super) fn plain_at(raw: Raw, offset: u64) -> Self {
+        let inner = Cursor::new(Vec::new()).chain(raw);
+        let counting = Counting { inner, read_bytes: offset };
+        Self::Plain(BufReader::with_capacity(READ_BYTES, counting))
+    }
+
     pub(super) fn compression(&self) -> Option<Compression> {
         match self {
             Self::Plain(_) => None,

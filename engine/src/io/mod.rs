@@ -12,7 +12,12 @@
 
 mod compression;
 pub mod disk;
+mod latch;
+#[expect(unsafe_code, reason = "memory maps: regions with a frozen prefix, and files")]
+pub mod mapping;
+mod output;
 mod output_error;
+mod parts;
 mod port;
 mod reader;
 mod writer;
@@ -22,9 +27,22 @@ use std::sync::Arc;
 
 pub use compression::Compression;
 pub use output_error::{OutputError, Problem};
+pub use parts::{PartName, PartNames};
 pub use port::{WriteBuffer, WriterPort};
-pub use reader::{BLOCK_BYTES, BLOCK_COUNT, Block, BlockPoll, BlockReader, ReaderMode, Wake};
-pub use writer::{FileWriter, PORT_BUFFERS_MAX, WRITE_BUFFER_BYTES, WRITER_PORTS_MAX, WriterMode};
+pub use reader::{
+    BLOCK_BYTES, BLOCK_COUNT, Block, BlockPoll, BlockReader, Encoding, ReadSeek, ReaderMode, Wake,
+};
+pub use writer::{
+    Durable, FileWriter, PORT_BUFFERS_MAX, WRITE_BUFFER_BYTES, WRITER_PORTS_MAX, WriterMode,
+    WriterStart,
+};
+
+/// Whether an output at `path` is a pipe, a device or standard output: what is written there is
+/// gone at once.
+#[must_use]
+pub fn is_stream(path: &std::path::Path) -> bool {
+    output::is_stream(path)
+}
 
 /// A file could not be read: which one, where in it, and what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -68,6 +86,28 @@ pub enum ReadError {
         offset: u64,
         /// What the decompressor says.
         cause: Arc<io::Error>,
+    },
+    /// It ends before the place where reading goes on.
+    #[error(
+        "input \"{name}\" ends at byte {found_bytes}, and reading goes on at byte \
+         {expected_bytes_min}; restore the whole file, or start fresh"
+    )]
+    TooShort {
+        /// The path as it was given.
+        name: String,
+        /// Where reading goes on, in bytes as they are once decompressed.
+        expected_bytes_min: u64,
+        /// How many there are.
+        found_bytes: u64,
+    },
+    /// It can only be read once, from its start.
+    #[error(
+        "cannot go on in the middle of input \"{name}\": standard input and pipes are read only \
+         once; read from a file, or start fresh"
+    )]
+    NotReplayable {
+        /// The path as it was given.
+        name: String,
     },
 }
 

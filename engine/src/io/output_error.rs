@@ -34,6 +34,14 @@ pub enum OutputError {
         /// What the system said.
         problem: Problem,
     },
+    /// What stands there is not what the checkpoint's state goes on from; nothing was changed.
+    #[error("can't go on with output {}: {problem}", path.display())]
+    Resume {
+        /// The file or the directory.
+        path: PathBuf,
+        /// What was found, and what to do.
+        problem: Problem,
+    },
     /// An earlier write failed, so nothing more is taken.
     #[error("output {} takes no more since an earlier write failed: {problem}", path.display())]
     PreviousIo {
@@ -51,6 +59,7 @@ impl OutputError {
         let (Self::Create { path, problem }
         | Self::Write { path, problem }
         | Self::Flush { path, problem }
+        | Self::Resume { path, problem }
         | Self::PreviousIo { path, problem }) = self;
         Self::PreviousIo { path: path.clone(), problem: problem.clone() }
     }
@@ -100,6 +109,27 @@ impl Problem {
         Self { kind: error.kind(), text }
     }
 
+    /// Why an output can't go on from a checkpoint.
+    #[must_use]
+    pub fn of_resume(kind: io::ErrorKind, found: &str) -> Self {
+        let text =
+            format!("{found}; put back what the checkpoint was made with, or start the job afresh");
+        Self { kind, text }
+    }
+
+    /// Why a directory can't take a new job's parts.
+    #[must_use]
+    pub fn of_parts_there(name: &str) -> Self {
+        let text = format!("it already holds {name}; empty it, or name another directory");
+        Self { kind: io::ErrorKind::AlreadyExists, text }
+    }
+
+    /// Why a call was refused.
+    #[must_use]
+    pub fn of_system(error: &io::Error) -> Self {
+        Self::of_write(error)
+    }
+
     /// The writer has ended before the port did.
     pub(super) fn writer_ended() -> Self {
         Self {
@@ -115,7 +145,7 @@ impl fmt::Display for Problem {
     }
 }
 
-fn parent_of(path: &Path) -> &Path {
+pub(super) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

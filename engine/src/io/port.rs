@@ -7,16 +7,16 @@
 //!    when they are first needed and live as long as the port: no allocation in a steady state.
 //! 2. `take` answers `None` only while at least one buffer is in flight, so a wake is on its way.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::latch::{Latch, lock};
+use super::output::Request;
 use super::output_error::{OutputError, Problem};
 use super::reader::Wake;
-use super::writer::{Latch, Link, Order, PORT_BUFFERS_MAX, WRITE_BUFFER_BYTES, lock};
-use crate::clock::Clock;
+use super::writer::{Link, Order, PORT_BUFFERS_MAX, WRITE_BUFFER_BYTES};
 
 /// Room past the mark at which a buffer is handed over, so that the last line rarely grows it.
 const LINE_ROOM_BYTES: usize = 8 * 1024;
@@ -35,20 +35,16 @@ pub struct WriteBuffer {
 /// A shard's way to a file. `Send`, not `Clone`.
 #[derive(Debug)]
 pub struct WriterPort {
+    number: usize,
     link: Link,
     latch: Arc<Latch>,
-    clock: Clock,
-    returns: Returns,
+    is_marked: bool,
+    has_ended: bool,
+    to_me: Arc<PortReturn>,
+    returns: Receiver<Written>,
     spare: Vec<WriteBuffer>,
     made_count: usize,
     in_flight_count: usize,
-}
-
-/// How buffers come back: through a channel, or, inline, at once.
-#[derive(Debug)]
-enum Returns {
-    Thread(Arc<PortReturn>, Receiver<Written>),
-    Inline(VecDeque<Written>),
 }
 
 /// A buffer whose lines are written (or dropped, after a failure).
@@ -65,10 +61,12 @@ pub(super) struct PortReturn {
 }
 
 impl PortReturn {
-    pub(super) fn give_back(&self, written: Written) {
+    pub(super) fn give_back(&self, written: Written, wakes: bool) {
         // A port that is gone has no use for its buffer.
         let _ = self.done.send(written);
-        (self.wake)();
+        if wakes {
+            (self.wake)();
+        }
     }
 }
 
@@ -79,18 +77,21 @@ impl fmt::Debug for PortReturn {
 }
 
 impl WriterPort {
-    pub(super) fn new(link: Link, latch: Arc<Latch>, clock: Clock, wake: Wake) -> Self {
-        let returns = match &link {
-            Link::Inline(_) => Returns::Inline(VecDeque::new()),
-            Link::Thread(_) => {
-                let (done, receiver) = bounded(PORT_BUFFERS_MAX);
-                Returns::Thread(Arc::new(PortReturn { done, wake }), receiver)
-            }
-        };
+    pub(super) fn new(
+        number: usize,
+        link: Link,
+        latch: Arc<Latch>,
+        is_marked: bool,
+        wake: Wake,
+    ) -> Self {
+        let (done, returns) = bounded(PORT_BUFFERS_MAX);
         Self {
+            number,
             link,
             latch,
-            clock,
+            is_marked,
+            has_ended: false,
+            to_me: Arc::new(PortReturn { done, wake }),
             returns,
             spare: Vec::with_capacity(PORT_BUFFERS_MAX),
             made_count: 0,
@@ -118,19 +119,35 @@ impl WriterPort {
     /// Hands `buffer` over. Never waits and never fails; a failure shows in the next `poll`.
     pub fn submit(&mut self, buffer: WriteBuffer) {
         self.in_flight_count += 1;
-        match (&self.link, &mut self.returns) {
-            (Link::Thread(orders), Returns::Thread(port, _)) => {
-                let order = Order::Write(buffer, Arc::clone(port));
-                if orders.send(order).is_err() {
-                    self.lose_buffer();
-                }
+        if !self.request(Request::Write(buffer, Arc::clone(&self.to_me))) {
+            self.lose_buffer();
+        }
+    }
+
+    /// All that was submitted belongs to `mark` or before. What is submitted next is written once
+    /// every port has passed it: until then the buffers run out, and `take` answers `None`.
+    pub fn pass(&mut self, mark: u64) {
+        if self.is_marked && !self.has_ended {
+            self.request(Request::Pass(mark));
+        }
+    }
+
+    /// Nothing more is submitted. Fine to repeat.
+    pub fn end(&mut self) {
+        if !self.has_ended {
+            self.has_ended = true;
+            self.request(Request::End);
+        }
+    }
+
+    /// Answers false where the writer has ended.
+    fn request(&self, request: Request) -> bool {
+        match &self.link {
+            Link::Thread(orders) => orders.send(Order::Take(self.number, request)).is_ok(),
+            Link::Inline(output) => {
+                lock(output).take(self.number, request, &self.latch);
+                true
             }
-            (Link::Inline(output), Returns::Inline(done)) => {
-                lock(output).write(&buffer.bytes, &self.latch);
-                let written_ns = self.clock.now_ns();
-                done.push_back(Written { buffer, written_ns });
-            }
-            _ => unreachable!("`new` made both by the same mode"),
         }
     }
 
@@ -141,7 +158,7 @@ impl WriterPort {
     /// The file's first failure, or [`OutputError::PreviousIo`].
     pub fn poll(&mut self, mut visible: impl FnMut(&[u64], u64)) -> Result<bool, OutputError> {
         let mut any = false;
-        while let Some(written) = self.next_written() {
+        while let Ok(written) = self.returns.try_recv() {
             any = true;
             self.in_flight_count -= 1;
             if !self.latch.has_failed() {
@@ -157,13 +174,6 @@ impl WriterPort {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.in_flight_count == 0
-    }
-
-    fn next_written(&mut self) -> Option<Written> {
-        match &mut self.returns {
-            Returns::Thread(_, done) => done.try_recv().ok(),
-            Returns::Inline(done) => done.pop_front(),
-        }
     }
 
     fn keep(&mut self, mut buffer: WriteBuffer) {

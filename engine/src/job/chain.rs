@@ -8,7 +8,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::chain::operators::{Joined, MergeByPosition};
+use crate::chain::operators::{Joined, MergeByPosition, PairOperator};
 use crate::chain::{
     Blueprint, ExchangeId, Filter, FlatMap, KeyFn, KeyedOperator, Map, Operator, Out, OutEach,
 };
@@ -106,13 +106,15 @@ where
 
     fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
         let Self { graph, exchange, level, id, operator, key_fn, .. } = self;
-        graph.add_stage(level, move |stage| {
+        let described = operator.clone();
+        let describe = move || described.build(id).states();
+        graph.add_keyed_stage(level, id, describe, move |stage| {
             let consumers = stage.take_consumers(exchange);
             let inputs = Inputs::new([consumers], stage.wiring.wakers);
             let push = terminal.build(&mut stage.wiring);
             let name = stage.name(id);
             let body = KeyedBody::new(name, operator.build(id), key_fn.clone(), push);
-            Box::new(RingStage::new(inputs, body))
+            Box::new(RingStage::new(inputs, body, stage.take_start()))
         });
     }
 
@@ -149,12 +151,13 @@ impl<L: Record, R: Record> Chain for Merged<L, R> {
 
     fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
         let Self { graph, exchanges, level, id, .. } = self;
-        graph.add_stage(level, move |stage| {
+        let describe = move || MergeByPosition::<L, R>::new(id).states();
+        graph.add_keyed_stage(level, id, describe, move |stage| {
             let consumers = exchanges.map(|exchange| stage.take_consumers(exchange));
             let inputs = Inputs::new(consumers, stage.wiring.wakers);
             let push = terminal.build(&mut stage.wiring);
             let body = PairBody::new(stage.name(id), MergeByPosition::<L, R>::new(id), push);
-            Box::new(RingStage::new(inputs, body))
+            Box::new(RingStage::new(inputs, body, stage.take_start()))
         });
     }
 

@@ -6,21 +6,26 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::chain::Wiring;
+use crate::checkpoint::SplitManifest;
 use crate::clock::Clock;
 use crate::io::WriterMode;
+use crate::io::disk::{Disk, FlushEngine, RealDisk};
 use crate::metric::ShardCounters;
 use crate::record::{FRAME_HEADER_BYTES, SLOT_COUNT};
 use crate::ring::{Consumer, Producer, RingSettings, ring};
 use crate::route::{RangeTable, ShardId};
 use crate::shard::park::{Parker, WaitStrategy, Waker, parking};
-use crate::shard::{Shard, ShardParts, Stall};
-use crate::state::Store;
+use crate::shard::{Shard, ShardParts, StageStart, Stall};
+use crate::sink::{Epoch, OutputParticipant, SinkError, SinkStart};
 
 use super::Job;
-use super::driver::{self, Control};
+use super::checkpoints::Checkpoints;
+use super::driver::{self, Control, Crew};
+use super::durability::{Durability, Starts};
 use super::error::JobError;
 use super::graph::{Plan, StageWiring};
 use super::limits;
+use super::places::Places;
 use super::running::{RunningJob, RunningParts};
 use super::settings::{Driver, Settings, core_count};
 
@@ -28,9 +33,12 @@ use super::settings::{Driver, Settings, core_count};
 pub struct OpenContext {
     wakers: Vec<Waker>,
     inline: bool,
-    /// How many splits the sources before this one have: split numbers are the job's, not the
-    /// source's, so that a position is one record.
+    /// How many splits the sources before this one have: shards are dealt over all of them.
     split_base: usize,
+    split_count: usize,
+    /// Which source is being opened, from 0.
+    source: u32,
+    places: Places,
 }
 
 impl std::fmt::Debug for OpenContext {
@@ -40,6 +48,10 @@ impl std::fmt::Debug for OpenContext {
 }
 
 impl OpenContext {
+    fn new(wakers: Vec<Waker>, inline: bool, places: Places) -> Self {
+        Self { wakers, inline, split_base: 0, split_count: 0, source: 0, places }
+    }
+
     /// Wakes the shard that reads split `index`.
     #[must_use]
     pub fn wake(&self, index: usize) -> Arc<dyn Fn() + Send + Sync> {
@@ -58,13 +70,23 @@ impl OpenContext {
         (self.split_base + index) % self.wakers.len()
     }
 
-    /// The number of split `index` in the whole job.
-    pub(crate) fn number(&self, index: usize) -> u32 {
-        u32::try_from(self.split_base + index).expect("a job has few splits")
-    }
-
     pub(crate) fn shard_count(&self) -> usize {
         self.wakers.len()
+    }
+
+    /// A source has opened so many splits, whose places are asked for next.
+    pub(crate) fn begin_source(&mut self, split_count: usize) {
+        self.split_count = split_count;
+    }
+
+    /// Where the split of that name begins, or goes on.
+    pub(crate) fn place(&mut self, name: &str) -> SplitManifest {
+        self.places.place(self.source, name)
+    }
+
+    pub(crate) fn end_source(&mut self) {
+        self.split_base += self.split_count;
+        self.source += 1;
     }
 }
 
@@ -101,6 +123,13 @@ impl Engine {
         self
     }
 
+    /// Makes state durable: see [`Checkpoints`].
+    #[must_use]
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.settings.checkpoints = Some(checkpoints);
+        self
+    }
+
     /// Starts `job` and returns at once.
     ///
     /// # Errors
@@ -110,6 +139,8 @@ impl Engine {
         let settings = self.checked_settings()?;
         let mut plan = job.into_plan();
         check_names(&plan.operator_names)?;
+        // Last stages first; the sort is stable, so a plan is served in one order always.
+        plan.stages.sort_by_key(|stage| std::cmp::Reverse(stage.level));
         let cores = core_affinity::get_core_ids().unwrap_or_default();
         let driver = driver::pick(settings.driver, settings.shard_count, cores.len());
         let simulated = matches!(driver, Driver::Simulator { .. });
@@ -117,32 +148,54 @@ impl Engine {
         let (parkers, wakers): (Vec<Parker>, Vec<Waker>) =
             (0..settings.shard_count).map(|_| parking()).unzip();
 
-        let mut context = OpenContext { wakers: wakers.clone(), inline: simulated, split_base: 0 };
+        let clock_start_ns = clock.now_ns();
+        let mut durability = Durability::open(&settings, &plan, &clock)?;
+        let places = durability.as_ref().map_or_else(Places::default, Durability::places);
+        let mut context = OpenContext::new(wakers.clone(), simulated, places);
         for source in &mut plan.sources {
-            context.split_base += source(&context)?;
+            source(&mut context)?;
         }
-        let split_count = context.split_base;
+        let splits = context.places.finish()?;
         let mode = if simulated { WriterMode::Inline } else { WriterMode::Thread };
-        for begin in &plan.beginners {
-            begin(&clock, mode)?;
-        }
+        for_each_output(&plan, durability.as_ref(), &clock, mode, |output, start| {
+            output.check(start)
+        })?;
+        // From here on the directory and the outputs change.
+        let starts = match &mut durability {
+            Some(durability) => durability.begin(splits)?,
+            None => Starts::default(),
+        };
+        for_each_output(&plan, durability.as_ref(), &clock, mode, |output, start| {
+            output.begin(start)
+        })?;
+        let is_over = durability.as_ref().is_some_and(Durability::is_over);
         let counters: Vec<Arc<ShardCounters>> =
             (0..settings.shard_count).map(|_| Arc::new(ShardCounters::new())).collect();
-        let barrier = Arc::new(AtomicU64::new(0));
-        let build = ShardBuild {
+        let barrier = Arc::new(AtomicU64::new(starts.epoch));
+        let mut build = ShardBuild {
             settings: &settings,
             wakers: &wakers,
             clock: &clock,
             counters: &counters,
             barrier: &barrier,
-            split_count,
+            split_count: context.split_base,
+            starts,
         };
         let shards = build.shards(&mut plan);
         let wait = settings.wait.unwrap_or_else(|| {
             WaitStrategy::default_for(usize::from(settings.shard_count), cores.len())
         });
         let control = Arc::new(Control::new(wakers, wait));
-        let shards = driver::start(driver, shards, parkers, &control, &clock, &settings, cores)?;
+        let recovery_ns = clock.now_ns().saturating_sub(clock_start_ns);
+        let base = durability.as_ref().map(Durability::base).unwrap_or_default();
+        let (coordinator, checkpoints) = durability
+            .map(|durability| durability.coordinator(&plan, &barrier, &control, recovery_ns))
+            .unzip();
+        // A job that had come to its end has nothing left to run.
+        let shards = if is_over { Vec::new() } else { shards };
+        let coordinator = coordinator.filter(|_| !is_over);
+        let crew = Crew { shards, parkers, coordinator };
+        let shards = driver::start(driver, crew, &control, &clock, &settings, cores)?;
         Ok(RunningJob::new(RunningParts {
             driver,
             clock,
@@ -151,8 +204,10 @@ impl Engine {
             counters,
             barrier,
             outputs: plan.outputs,
-            finishers: plan.finishers,
+            participants: plan.participants,
             push_closers: plan.push_closers,
+            checkpoints,
+            base,
         }))
     }
 
@@ -197,6 +252,34 @@ impl Engine {
     }
 }
 
+/// Does something with every output and what it is begun with, and stops at the first refusal.
+fn for_each_output(
+    plan: &Plan,
+    durability: Option<&Durability>,
+    clock: &Clock,
+    mode: WriterMode,
+    act: impl Fn(&dyn OutputParticipant, &SinkStart<'_>) -> Result<(), SinkError>,
+) -> Result<(), SinkError> {
+    let disk = durability.map_or_else(plain_disk, |durability| Arc::clone(durability.disk()));
+    for (name, output) in &plan.participants {
+        let kept = durability.and_then(|durability| durability.sink(name));
+        let start = SinkStart {
+            clock,
+            mode,
+            disk: &disk,
+            checkpointed: durability.is_some(),
+            resume: kept.map(|(epoch, sink)| (Epoch(epoch), sink.state.as_slice())),
+        };
+        act(output.as_ref(), &start)?;
+    }
+    Ok(())
+}
+
+/// The machine's disk for outputs, which flush nothing by runs: so no io_uring.
+fn plain_disk() -> Arc<dyn Disk> {
+    Arc::new(RealDisk::new(FlushEngine::Plain).expect("nothing is asked of the kernel"))
+}
+
 fn check_names(names: &[String]) -> Result<(), JobError> {
     let mut sorted: Vec<&String> = names.iter().collect();
     sorted.sort_unstable();
@@ -214,46 +297,49 @@ struct ShardBuild<'b> {
     counters: &'b [Arc<ShardCounters>],
     barrier: &'b Arc<AtomicU64>,
     split_count: usize,
+    starts: Starts,
 }
 
 /// By shard, by exchange, by the other shard.
 type Ends<T> = Vec<Vec<Vec<T>>>;
 
 impl ShardBuild<'_> {
-    fn shards(&self, plan: &mut Plan) -> Vec<Shard> {
+    fn shards(&mut self, plan: &mut Plan) -> Vec<Shard> {
         let ranges = Arc::new(RangeTable::even(self.settings.shard_count));
         let (mut producers, mut consumers) = self.rings(plan.exchange_count);
-        // Last stages first; the sort is stable, so a plan is served in one order always.
-        plan.stages.sort_by_key(|(level, _)| std::cmp::Reverse(*level));
         let names = plan.operator_names.clone();
-        (0..self.settings.shard_count)
-            .map(|shard| {
-                let index = usize::from(shard);
-                let mut wiring = StageWiring {
-                    wiring: Wiring {
-                        shard: ShardId(shard),
-                        ranges: &ranges,
-                        wakers: self.wakers,
-                        clock: self.clock,
-                        producers: &mut producers[index],
-                        timed: self.settings.rate.is_some(),
-                    },
-                    consumers: &mut consumers[index],
-                    names: &names,
-                    payload_bytes_max: self.payload_bytes_max(),
-                    rate_a_split: self.rate_a_split(),
-                };
-                let stages = plan.stages.iter_mut().map(|(_, build)| build(&mut wiring)).collect();
-                Shard::new(ShardParts {
-                    stages,
-                    store: Store::new(),
-                    clock: self.clock.clone(),
-                    counters: Arc::clone(&self.counters[index]),
-                    barrier: Arc::clone(self.barrier),
-                    stall: self.settings.stall_seed.map(|seed| Stall::new(seed, shard)),
-                })
-            })
-            .collect()
+        let mut shards = Vec::with_capacity(self.wakers.len());
+        for shard in 0..self.settings.shard_count {
+            let index = usize::from(shard);
+            let mut wiring = StageWiring {
+                wiring: Wiring {
+                    shard: ShardId(shard),
+                    ranges: &ranges,
+                    wakers: self.wakers,
+                    clock: self.clock,
+                    producers: &mut producers[index],
+                    timed: self.settings.rate.is_some(),
+                },
+                consumers: &mut consumers[index],
+                names: &names,
+                payload_bytes_max: self.payload_bytes_max(),
+                rate_a_split: self.rate_a_split(),
+                start: StageStart::default(),
+            };
+            let mut stages = Vec::with_capacity(plan.stages.len());
+            for (number, stage) in plan.stages.iter_mut().enumerate() {
+                wiring.start = self.starts.take(index, number);
+                stages.push((stage.build)(&mut wiring));
+            }
+            shards.push(Shard::new(ShardParts {
+                stages,
+                clock: self.clock.clone(),
+                counters: Arc::clone(&self.counters[index]),
+                barrier: Arc::clone(self.barrier),
+                stall: self.settings.stall_seed.map(|seed| Stall::new(seed, shard)),
+            }));
+        }
+        shards
     }
 
     /// The largest record: what an empty ring surely takes.

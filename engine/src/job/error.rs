@@ -1,9 +1,13 @@
 //! Why a job could not start, or ended before its input did.
 
-use crate::record::IngressPosition;
+use std::sync::Arc;
+
+use crate::checkpoint::{CheckpointError, DirectoryError};
+use crate::record::{ConversionError, IngressPosition, LayoutMismatch};
 use crate::shard::StageError;
 use crate::sink::SinkError;
 use crate::source::SourceError;
+use crate::state::OperatorId;
 
 /// What ended a job.
 #[derive(Debug, thiserror::Error)]
@@ -66,10 +70,141 @@ pub enum JobError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// State can't be flushed in the way that was asked for.
+    #[error("state can't be flushed as asked for: {source}; use --flush auto")]
+    Flush {
+        /// What the system said.
+        source: Arc<std::io::Error>,
+    },
+    /// The state directory can't be used.
+    #[error(transparent)]
+    Directory(DirectoryError),
+    /// State can't be checkpointed any more.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// State that does not fit the job.
+    #[error(transparent)]
+    State(#[from] RestoreError),
+    /// A split that was not read to its end is not among the inputs.
+    #[error(
+        "input {name}, which the checkpoint had read up to row {sequence}, is not among the inputs; \
+         name it again, or begin anew"
+    )]
+    SplitGone {
+        /// The split.
+        name: String,
+        /// Its next row.
+        sequence: u64,
+    },
     /// The simulator found every shard waiting with nobody left to wake it: a bug.
     #[error("the job stands still: every shard waits (seed {seed})")]
     Standstill {
         /// The seed that shows it.
         seed: u64,
+    },
+}
+
+/// Why state from an earlier run can't be gone on with. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Another job's directory.
+    #[error(
+        "the state in {directory} is of the job `{found}`, and this is `{expected}`; name another \
+         directory"
+    )]
+    OtherJob {
+        /// The directory.
+        directory: String,
+        /// Whose state it holds.
+        found: String,
+        /// Which job this is.
+        expected: String,
+    },
+    /// Keys are cut into another number of slots.
+    #[error(
+        "the state in {directory} is cut into {found} slots, and this engine into {expected}; use \
+         the engine that wrote it"
+    )]
+    OtherSlots {
+        /// The directory.
+        directory: String,
+        /// How many slots it has.
+        found: u16,
+        /// How many this engine has.
+        expected: u16,
+    },
+    /// A savepoint and state of the job's own.
+    #[error(
+        "{directory} holds state already, so the job can't begin with a savepoint; name a new \
+         directory, or leave the savepoint out"
+    )]
+    SavepointOverState {
+        /// The directory.
+        directory: String,
+    },
+    /// No epoch of a savepoint is whole.
+    #[error("{directory} holds no savepoint; name the directory that `pelton savepoint` has made")]
+    NoSavepoint {
+        /// The directory.
+        directory: String,
+    },
+    /// An operator's state does not fit it.
+    #[error("the state of operator `{operator}` does not fit: {misfit}")]
+    Misfit {
+        /// The operator.
+        operator: String,
+        /// What does not fit, and what to do.
+        misfit: Misfit,
+    },
+    /// An entry that its manifest does not tell of.
+    #[error("operator {} has an entry in namespace {namespace:#x}, which its manifest does not know; the engine that wrote it had a bug", operator.0)]
+    StrayEntry {
+        /// The operator's number.
+        operator: OperatorId,
+        /// The entry's namespace.
+        namespace: u64,
+    },
+    /// An entry that is not what its layout says.
+    #[error("an entry of operator {} is not what its layout says: {cause}; the engine that wrote it had a bug", operator.0)]
+    BadEntry {
+        /// The operator's number.
+        operator: OperatorId,
+        /// What is wrong with it.
+        cause: ConversionError,
+    },
+}
+
+/// What of an operator's state does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum Misfit {
+    /// The job has no such operator any more.
+    #[error(
+        "the job has no operator of that name; name it again with `.named(\"...\")`, or let its \
+         state go with --drop-state"
+    )]
+    OperatorGone,
+    /// The operator does not keep such a value any more.
+    #[error("it keeps no `{state}` any more; let it go with --drop-state")]
+    StateGone {
+        /// The value's name.
+        state: String,
+    },
+    /// Kind, setting or key are others.
+    #[error("its {what} was `{found}` and is `{expected}`; name the new operator differently")]
+    Differs {
+        /// What of it.
+        what: &'static str,
+        /// As it was.
+        found: String,
+        /// As it is.
+        expected: String,
+    },
+    /// A field's type changed in a way that has no migration.
+    #[error("field `{}` of `{state}` was `{}` and is `{}`; only added, removed, reordered and widened fields are carried over", mismatch.path, mismatch.found, mismatch.expected)]
+    Field {
+        /// The value's name.
+        state: String,
+        /// Where and what.
+        mismatch: LayoutMismatch,
     },
 }

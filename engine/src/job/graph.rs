@@ -10,13 +10,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use crate::chain::{BranchBlueprint, ExchangeId, OutputMeters, Wiring};
-use crate::clock::Clock;
-use crate::io::WriterMode;
+use crate::chain::{BranchBlueprint, ExchangeId, OperatorState, OutputMeters, Wiring};
 use crate::record::{Item, Record};
 use crate::ring::Consumer;
-use crate::shard::Stage;
-use crate::sink::{SinkError, SinkFactory};
+use crate::shard::{SourceStart, Stage, StageStart};
+use crate::sink::{OutputParticipant, SinkFactory, participant};
 use crate::source::SourceError;
 use crate::state::OperatorId;
 
@@ -35,6 +33,8 @@ pub(crate) struct StageWiring<'w> {
     pub(crate) names: &'w [String],
     pub(crate) payload_bytes_max: usize,
     pub(crate) rate_a_split: Option<f64>,
+    /// What the stage that is built next begins with.
+    pub(crate) start: StageStart,
 }
 
 impl StageWiring<'_> {
@@ -45,12 +45,32 @@ impl StageWiring<'_> {
     pub(crate) fn name(&self, operator: OperatorId) -> &str {
         &self.names[usize::from(operator.0)]
     }
+
+    /// What a keyed stage begins with; handed out once.
+    pub(crate) fn take_start(&mut self) -> StageStart {
+        std::mem::take(&mut self.start)
+    }
+
+    /// What a source stage begins with.
+    pub(crate) fn take_source_start(&mut self) -> SourceStart {
+        let StageStart { seat, epoch, .. } = self.take_start();
+        SourceStart { seat, epoch }
+    }
 }
 
 type BuildStage = Box<dyn FnMut(&mut StageWiring<'_>) -> Box<dyn Stage>>;
-type OpenSource = Box<dyn FnMut(&OpenContext) -> Result<usize, SourceError>>;
-type Begin = Box<dyn Fn(&Clock, WriterMode) -> Result<(), SinkError>>;
-type Finish = Box<dyn FnOnce() -> Result<(), SinkError>>;
+type OpenSource = Box<dyn FnMut(&mut OpenContext) -> Result<(), SourceError>>;
+type Describe = Box<dyn Fn() -> Vec<OperatorState>>;
+
+/// A stage before any shard has its own.
+pub(crate) struct PlannedStage {
+    /// Where it stands.
+    pub(crate) level: Level,
+    /// For a keyed stage: the operator at its head, and what states it keeps.
+    pub(crate) operator: Option<(OperatorId, Describe)>,
+    /// Builds it for one shard.
+    pub(crate) build: BuildStage,
+}
 
 /// The branches of a stream, shared between the plan and the streams that are still being built.
 pub(crate) type Branches<R> = Arc<Mutex<Vec<Box<dyn BranchBlueprint<R>>>>>;
@@ -69,15 +89,15 @@ pub(crate) struct OperatorNames {
 /// The plan itself.
 #[derive(Default)]
 pub(crate) struct Plan {
-    pub(crate) stages: Vec<(Level, BuildStage)>,
+    pub(crate) stages: Vec<PlannedStage>,
     pub(crate) sources: Vec<OpenSource>,
     /// A stable name for each stateful operator, by id.
     pub(crate) operator_names: Vec<String>,
     pub(crate) exchange_count: usize,
-    /// Create the outputs, before anything starts.
-    pub(crate) beginners: Vec<Begin>,
+    /// The outputs by name, in the job's order: begun before anything starts, finished after its
+    /// end.
+    pub(crate) participants: Vec<(String, Arc<dyn OutputParticipant>)>,
     pub(crate) outputs: Vec<Arc<OutputMeters>>,
-    pub(crate) finishers: Vec<Finish>,
     pub(crate) push_closers: Vec<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -133,36 +153,48 @@ impl Graph {
         level: Level,
         build: impl FnMut(&mut StageWiring<'_>) -> Box<dyn Stage> + 'static,
     ) {
-        self.0.borrow_mut().stages.push((level, Box::new(build)));
+        let stage = PlannedStage { level, operator: None, build: Box::new(build) };
+        self.0.borrow_mut().stages.push(stage);
+    }
+
+    /// Adds a stage with keyed state, which `describe` tells of.
+    pub(crate) fn add_keyed_stage(
+        &self,
+        level: Level,
+        operator: OperatorId,
+        describe: impl Fn() -> Vec<OperatorState> + 'static,
+        build: impl FnMut(&mut StageWiring<'_>) -> Box<dyn Stage> + 'static,
+    ) {
+        let operator = Some((operator, Box::new(describe) as Describe));
+        let stage = PlannedStage { level, operator, build: Box::new(build) };
+        self.0.borrow_mut().stages.push(stage);
     }
 
     pub(crate) fn add_source(
         &self,
-        open: impl FnMut(&OpenContext) -> Result<usize, SourceError> + 'static,
+        open: impl FnMut(&mut OpenContext) -> Result<(), SourceError> + 'static,
     ) {
         self.0.borrow_mut().sources.push(Box::new(open));
     }
 
-    /// Adds a sink's factory: it is begun before the job starts and finished after its end.
+    /// Adds a sink's factory as the next output.
     pub(crate) fn add_sink<I: Item, S: SinkFactory<I>>(&self, sink: &Arc<S>) {
-        let (begun, finished) = (Arc::clone(sink), Arc::clone(sink));
-        self.add_beginner(move |clock, mode| begun.begin(clock, mode));
-        self.add_finisher(move || finished.finish().map(|_| ()));
+        let number = self.0.borrow().outputs.len();
+        self.add_participant(format!("output {number}"), participant::<I, S>(sink));
+    }
+
+    /// Adds the factory of a side output, of the next source: `rejects` or `late`.
+    pub(crate) fn add_side<I: Item, S: SinkFactory<I>>(&self, kind: &str, sink: &Arc<S>) {
+        let source = self.0.borrow().sources.len();
+        self.add_participant(format!("{kind} {source}"), participant::<I, S>(sink));
+    }
+
+    fn add_participant(&self, name: String, participant: Arc<dyn OutputParticipant>) {
+        self.0.borrow_mut().participants.push((name, participant));
     }
 
     pub(crate) fn add_output(&self, meters: Arc<OutputMeters>) {
         self.0.borrow_mut().outputs.push(meters);
-    }
-
-    pub(crate) fn add_beginner(
-        &self,
-        begin: impl Fn(&Clock, WriterMode) -> Result<(), SinkError> + 'static,
-    ) {
-        self.0.borrow_mut().beginners.push(Box::new(begin));
-    }
-
-    pub(crate) fn add_finisher(&self, finish: impl FnOnce() -> Result<(), SinkError> + 'static) {
-        self.0.borrow_mut().finishers.push(Box::new(finish));
     }
 
     pub(crate) fn add_push_closer(&self, close: impl Fn() + Send + Sync + 'static) {

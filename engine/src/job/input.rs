@@ -182,7 +182,8 @@ impl<R: Record> SourceOptions<R> {
     pub fn rejects<S: SinkFactory<Rejected>>(mut self, sink: S) -> Self {
         let sink = Arc::new(sink);
         self.rejects = Some(open_side(&sink));
-        self.registered.push(Box::new(move |graph| graph.add_sink::<Rejected, S>(&sink)));
+        self.registered
+            .push(Box::new(move |graph| graph.add_side::<Rejected, S>("rejects", &sink)));
         self
     }
 
@@ -191,7 +192,7 @@ impl<R: Record> SourceOptions<R> {
     pub fn late<S: SinkFactory<R>>(mut self, sink: S) -> Self {
         let sink = Arc::new(sink);
         self.late = Some(open_side(&sink));
-        self.registered.push(Box::new(move |graph| graph.add_sink::<R, S>(&sink)));
+        self.registered.push(Box::new(move |graph| graph.add_side::<R, S>("late", &sink)));
         self
     }
 }
@@ -214,13 +215,19 @@ where
     let filled = Rc::clone(&opened);
     graph.add_source(move |context| {
         let splits = source.open(context)?;
-        let split_count = splits.len();
         let mut by_shard: Vec<_> = (0..context.shard_count()).map(|_| Vec::new()).collect();
-        for (index, split) in splits.into_iter().enumerate() {
-            by_shard[context.shard(index)].push(SplitInput::new(split, context.number(index)));
+        context.begin_source(splits.len());
+        for (index, mut split) in splits.into_iter().enumerate() {
+            let place = context.place(split.name());
+            // One that was at its end is not read again; it may be gone.
+            if !place.position.is_empty() && !place.ended {
+                split.seek(&place.position, place.sequence)?;
+            }
+            by_shard[context.shard(index)].push(SplitInput::new(split, place));
         }
+        context.end_source();
         *filled.borrow_mut() = by_shard;
-        Ok(split_count)
+        Ok(())
     });
     let stage_branches = Arc::clone(&branches);
     graph.add_stage(Level(0), move |stage| {
@@ -232,13 +239,14 @@ where
             rate: stage.rate_a_split.map(|rate| rate * count_of(&splits)),
             payload_bytes_max: stage.payload_bytes_max,
         };
+        let start = stage.take_source_start();
         let branches = stage_branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let fanout = Fanout::build(&branches, &mut stage.wiring);
         let outputs = SideOutputs {
             rejects: options.rejects.as_ref().map(|open| open(stage.wiring.silent_seat())),
             late: options.late.as_ref().map(|open| open(stage.wiring.silent_seat())),
         };
-        Box::new(SourceStage::new("source", splits, settings, fanout, outputs))
+        Box::new(SourceStage::new("source", splits, settings, fanout, outputs, start))
     });
     Stream::new(Root { graph: graph.clone(), branches, level: Level(0) })
 }

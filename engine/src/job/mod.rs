@@ -7,24 +7,30 @@
 //! register what was built. Nothing runs before [`Engine::start`].
 
 mod chain;
+mod checkpoints;
 mod driver;
+mod durability;
 mod engine;
 mod error;
 mod graph;
+mod import;
 mod input;
 mod keyed;
 pub mod limits;
+mod places;
+mod restore;
 mod running;
 mod settings;
 mod stream;
 
 pub use chain::{Chain, Operated, OperatorBlueprint, Root, Then};
+pub use checkpoints::{Begin, Checkpoints, Restart};
 pub use engine::{Engine, OpenContext};
-pub use error::JobError;
+pub use error::{JobError, Misfit, RestoreError};
 pub use graph::{Graph, Level};
 pub use input::{Files, Source, SourceOptions, Splits};
 pub use keyed::Keyed;
-pub use running::{JobReport, JobSnapshot, Latencies, RunningJob};
+pub use running::{CheckpointReport, JobReport, JobSnapshot, Latencies, RunningJob};
 pub use settings::{Driver, Settings, core_count};
 pub use stream::{Changelog, Stream};
 

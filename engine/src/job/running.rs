@@ -1,18 +1,51 @@
 //! A job that runs: its counters, its barriers, its end.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Sender, bounded};
 
 use crate::chain::OutputMeters;
+use crate::checkpoint::{CheckpointError, CheckpointStats, Request};
 use crate::clock::Clock;
 use crate::metric::{Hiccup, HiccupSummary, Latency, ShardCount, ShardCounters};
-use crate::sink::SinkError;
+use crate::sink::OutputParticipant;
 
 use super::driver::{Control, Shards};
 use super::error::JobError;
 use super::settings::Driver;
 
-type Finish = Box<dyn FnOnce() -> Result<(), SinkError>>;
+/// What earlier runs of the job have counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Base {
+    pub(super) counts: ShardCount,
+    pub(super) records_out: u64,
+}
+
+/// The program's way to the checkpoint thread.
+pub(super) struct CheckpointHandle {
+    pub(super) ask: Sender<Request>,
+    pub(super) stats: Arc<Mutex<CheckpointStats>>,
+    pub(super) recovery_ns: u64,
+    /// The epoch that the job goes on from.
+    pub(super) resumed: Option<u64>,
+    /// What happened at the start that a person should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// Checkpoints of a run so far.
+#[derive(Debug, Clone)]
+pub struct CheckpointReport {
+    /// What they have cost.
+    pub stats: CheckpointStats,
+    /// From the start until the shards could begin: what loading and rebuilding state took.
+    pub recovery_ns: u64,
+    /// The epoch that the run went on from; `None` for one that began anew.
+    pub resumed: Option<u64>,
+    /// What a person should know of the start: a fallback, a disk without io_uring.
+    pub notes: Vec<String>,
+}
 
 /// The parts of a running job.
 pub(super) struct RunningParts {
@@ -23,8 +56,10 @@ pub(super) struct RunningParts {
     pub(super) counters: Vec<Arc<ShardCounters>>,
     pub(super) barrier: Arc<AtomicU64>,
     pub(super) outputs: Vec<Arc<OutputMeters>>,
-    pub(super) finishers: Vec<Finish>,
+    pub(super) participants: Vec<(String, Arc<dyn OutputParticipant>)>,
     pub(super) push_closers: Vec<Box<dyn Fn() + Send + Sync>>,
+    pub(super) checkpoints: Option<CheckpointHandle>,
+    pub(super) base: Base,
 }
 
 /// A job that runs. Dropping it aborts the job.
@@ -76,6 +111,8 @@ pub struct JobReport {
     pub latencies: Latencies,
     /// The gaps themselves, for plots.
     pub hiccup_gaps: Hiccup,
+    /// The checkpoints, where the job made any.
+    pub checkpoints: Option<CheckpointReport>,
 }
 
 impl RunningJob {
@@ -89,8 +126,9 @@ impl RunningJob {
     pub fn snapshot(&self) -> JobSnapshot {
         let shards: Vec<ShardCount> =
             self.parts.counters.iter().map(|counters| counters.read()).collect();
-        let total = ShardCount::total(shards.iter().copied());
-        let records_out = self.parts.outputs.iter().map(|output| output.records_out()).sum();
+        let total = ShardCount::total(shards.iter().copied()).after(&self.parts.base.counts);
+        let written = self.parts.outputs.iter().map(|output| output.records_out()).sum::<u64>();
+        let records_out = self.parts.base.records_out + written;
         let elapsed_ns = self.elapsed_ns();
         JobSnapshot { shards, total, records_out, elapsed_ns }
     }
@@ -133,19 +171,77 @@ impl RunningJob {
         }
     }
 
-    /// Whether every shard has ended.
+    /// Whether every shard has ended, and the last checkpoint is durable.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.parts.shards.threads.iter().all(std::thread::JoinHandle::is_finished)
+        let Shards { threads, coordinator } = &self.parts.shards;
+        threads.iter().all(std::thread::JoinHandle::is_finished)
+            && coordinator.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+
+    /// The checkpoints so far, where the job makes any.
+    #[must_use]
+    pub fn checkpoints(&self) -> Option<CheckpointReport> {
+        let handle = self.parts.checkpoints.as_ref()?;
+        let stats = handle.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let CheckpointHandle { recovery_ns, resumed, notes, .. } = handle;
+        let (recovery_ns, resumed, notes) = (*recovery_ns, *resumed, notes.clone());
+        Some(CheckpointReport { stats, recovery_ns, resumed, notes })
+    }
+
+    /// Makes a checkpoint now and waits until it is durable; answers its epoch.
+    ///
+    /// # Errors
+    /// The job has no state directory, it is over, or the checkpoint failed.
+    pub fn checkpoint(&self) -> Result<u64, CheckpointError> {
+        self.ask(Request::Checkpoint)
+    }
+
+    /// Makes a checkpoint now, and a savepoint of it: a directory of its own, which no later
+    /// checkpoint touches. Answers its epoch.
+    ///
+    /// # Errors
+    /// As [`RunningJob::checkpoint`]; the directory is there and not empty, or can't be written.
+    pub fn savepoint(&self, directory: impl Into<PathBuf>) -> Result<u64, CheckpointError> {
+        let directory = directory.into();
+        self.ask(move |reply| Request::Savepoint(directory, reply))
+    }
+
+    /// Makes a last checkpoint and ends the job without ending its input: windows stay open, and
+    /// the job goes on from here when it is started again.
+    ///
+    /// # Errors
+    /// As [`RunningJob::checkpoint`].
+    pub fn suspend(self) -> Result<u64, CheckpointError> {
+        let epoch = self.checkpoint()?;
+        self.abort();
+        let _ = self.join();
+        Ok(epoch)
+    }
+
+    fn ask(
+        &self,
+        request: impl FnOnce(Sender<Result<u64, CheckpointError>>) -> Request,
+    ) -> Result<u64, CheckpointError> {
+        let handle = self.parts.checkpoints.as_ref().ok_or(CheckpointError::NoDirectory)?;
+        let (reply, answer) = bounded(1);
+        let asked = handle.ask.send(request(reply));
+        asked.map_err(|_| CheckpointError::JobOver)?;
+        answer.recv().unwrap_or(Err(CheckpointError::JobOver))
     }
 
     /// Sends a barrier through the job: every stage aligns on it, in order with the records.
     /// One is in flight at a time, since shards that saw different ones would wait for each other:
     /// while the last one has not passed every stage, none is sent. Answers the epoch in flight;
     /// it has passed once the snapshot's `total.epoch` is no lower.
+    ///
+    /// Where the job has a state directory its checkpoints send the barriers, and this sends none.
     pub fn barrier(&self) -> u64 {
         // Relaxed, both: the number alone is the message.
         let last = self.parts.barrier.load(Ordering::Relaxed);
+        if self.parts.checkpoints.is_some() {
+            return last;
+        }
         let passed = self.parts.counters.iter().map(|shard| shard.read().epoch).min();
         if passed.is_some_and(|passed| passed < last) {
             return last;
@@ -186,13 +282,17 @@ impl RunningJob {
             hiccup.merge(&ended.hiccup);
             failure = worse(failure, ended.result.err());
         }
+        if let Some(thread) = self.parts.shards.coordinator.take() {
+            let ended = thread.join().expect("the checkpoint thread's panics are the engine's");
+            failure = failure.or(ended.err().map(JobError::from));
+        }
         if failure.is_none() && self.parts.control.is_aborted() {
             failure = Some(JobError::Aborted);
         }
         // After a failure nothing is waited for: a reader that is stuck would hide the error.
-        for finish in std::mem::take(&mut self.parts.finishers) {
+        for (_, output) in std::mem::take(&mut self.parts.participants) {
             if failure.is_none() {
-                failure = finish().err().map(JobError::from);
+                failure = output.finish().err().map(JobError::from);
             }
         }
         match failure {
@@ -204,6 +304,7 @@ impl RunningJob {
                 shard_count: self.parts.counters.len(),
                 hiccup: hiccup.summary(),
                 hiccup_gaps: hiccup,
+                checkpoints: self.checkpoints(),
             }),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::shard::park::WaitStrategy;
 
+use super::checkpoints::Checkpoints;
 use super::limits;
 
 /// What turns the shards.
@@ -49,6 +50,8 @@ pub struct Settings {
     pub ring_bytes: usize,
     /// Records per second over all shards, on a fixed schedule; as fast as they come without.
     pub rate: Option<f64>,
+    /// Where and how often state is made durable; never without.
+    pub checkpoints: Option<Checkpoints>,
     /// Skips turns and stages at random, by this seed: for tests.
     pub stall_seed: Option<u64>,
 }
@@ -62,6 +65,7 @@ impl Default for Settings {
             pinned: true,
             ring_bytes: limits::RING_BYTES_DEFAULT,
             rate: None,
+            checkpoints: None,
             stall_seed: None,
         }
     }

@@ -58,6 +58,10 @@ counters! {
     idle_turns: u64, AtomicU64;
     /// Times that the shard parked.
     parks: u64, AtomicU64;
+    /// Live entries of the shard's state.
+    state_entries: u64, AtomicU64;
+    /// What their logs take, with what is dead and not yet compacted.
+    state_bytes: u64, AtomicU64;
     /// The last epoch whose barrier every stage of the shard has passed on.
     epoch: u64, AtomicU64;
     /// The shard's watermark, in microseconds of event time.
@@ -103,6 +107,19 @@ impl ShardCount {
         counts.into_iter().reduce(Self::plus).unwrap_or_default()
     }
 
+    /// The same with what earlier runs of the job have counted.
+    #[must_use]
+    pub fn after(self, base: &Self) -> Self {
+        Self {
+            records_in: self.records_in + base.records_in,
+            accepted: self.accepted + base.accepted,
+            rejected: self.rejected + base.rejected,
+            late: self.late + base.late,
+            dropped: self.dropped + base.dropped,
+            ..self
+        }
+    }
+
     fn plus(self, other: Self) -> Self {
         Self {
             records_in: self.records_in + other.records_in,
@@ -115,6 +132,8 @@ impl ShardCount {
             turns: self.turns + other.turns,
             idle_turns: self.idle_turns + other.idle_turns,
             parks: self.parks + other.parks,
+            state_entries: self.state_entries + other.state_entries,
+            state_bytes: self.state_bytes + other.state_bytes,
             epoch: self.epoch.min(other.epoch),
             watermark_micros: self.watermark_micros.min(other.watermark_micros),
         }

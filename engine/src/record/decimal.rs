@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Fixed;
 use super::field::{FieldReason, short_digits};
+use super::{Fixed, Layout};
 
 /// A decimal number with six places: `Decimal(57_160_000)` is 57.16.
 #[derive(
@@ -118,6 +118,9 @@ impl Fixed for Decimal {
     #[inline(always)]
     fn write(self, bytes: &mut [u8]) {
         self.0.write(bytes);
+    }
+    fn layout() -> Layout {
+        Layout::Decimal
     }
 }
 

@@ -4,7 +4,7 @@
 //! copy at any alignment; LLVM turns that into plain loads and stores. It is what may change in
 //! place in the state log; anything of varying length appends.
 
-use super::EventTime;
+use super::{EventTime, Layout};
 
 /// A value of a fixed number of bytes.
 pub trait Fixed: Copy + Send + Sync + 'static {
@@ -14,10 +14,12 @@ pub trait Fixed: Copy + Send + Sync + 'static {
     fn read(bytes: &[u8]) -> Self;
     /// Writes the value to the first `BYTES` bytes. Panics where there are fewer: a bug.
     fn write(self, bytes: &mut [u8]);
+    /// What the bytes are, for whoever reads them without the type.
+    fn layout() -> Layout;
 }
 
 macro_rules! fixed_number {
-    ($($number:ty),*) => {$(
+    ($($number:ty: $kind:ident($bits:literal)),*) => {$(
         impl Fixed for $number {
             const BYTES: usize = size_of::<$number>();
             #[inline(always)]
@@ -30,16 +32,26 @@ macro_rules! fixed_number {
                 let out = bytes.first_chunk_mut().expect("a fixed field lies within its entry");
                 *out = self.to_le_bytes();
             }
+            fn layout() -> Layout {
+                Layout::$kind($bits)
+            }
         }
     )*};
 }
 
-fixed_number!(u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64);
+fixed_number!(
+    u8: UInt(8), u16: UInt(16), u32: UInt(32), u64: UInt(64), u128: UInt(128),
+    i8: Int(8), i16: Int(16), i32: Int(32), i64: Int(64), i128: Int(128),
+    f32: Float(32), f64: Float(64)
+);
 
 impl Fixed for () {
     const BYTES: usize = 0;
     fn read(_: &[u8]) -> Self {}
     fn write(self, _: &mut [u8]) {}
+    fn layout() -> Layout {
+        Layout::Unit
+    }
 }
 
 impl Fixed for bool {
@@ -52,6 +64,9 @@ impl Fixed for bool {
     fn write(self, bytes: &mut [u8]) {
         bytes[0] = u8::from(self);
     }
+    fn layout() -> Layout {
+        Layout::Bool
+    }
 }
 
 impl Fixed for EventTime {
@@ -63,6 +78,9 @@ impl Fixed for EventTime {
     #[inline(always)]
     fn write(self, bytes: &mut [u8]) {
         self.0.write(bytes);
+    }
+    fn layout() -> Layout {
+        Layout::Time
     }
 }
 
@@ -77,6 +95,10 @@ impl<T: Fixed, const N: usize> Fixed for [T; N] {
         for (index, value) in self.into_iter().enumerate() {
             value.write(&mut bytes[index * T::BYTES..]);
         }
+    }
+    fn layout() -> Layout {
+        let count = u32::try_from(N).expect("an array in an entry has fewer items");
+        Layout::Array(Box::new(T::layout()), count)
     }
 }
 
@@ -97,6 +119,9 @@ macro_rules! fixed_tuple {
                 let mut at = 0;
                 $($value.write(&mut bytes[at..]); at += $name::BYTES;)*
                 let _ = at;
+            }
+            fn layout() -> Layout {
+                Layout::Tuple(vec![$($name::layout()),*])
             }
         }
     };

@@ -23,6 +23,9 @@
 //! key is hashed once on its whole way; the slot is its top 12 bits.
 
 use rkyv::Portable;
+use rkyv::api::high::HighValidator;
+use rkyv::bytecheck::CheckBytes;
+use rkyv::rancor::Failure;
 use rkyv::ser::writer::Buffer;
 use rkyv::ser::{Positional, Serializer};
 
@@ -215,6 +218,15 @@ impl<'a> Frame<'a> {
         Self(bytes)
     }
 
+    /// The frame that `bytes` are, if they are exactly one of an `R`: for bytes that come from a
+    /// disk, where nothing is known of them but their checksum.
+    #[must_use]
+    pub fn verified<R: Record>(bytes: &'a [u8]) -> Option<Self> {
+        let payload = super::layout_fields::frame_payload(bytes).ok()?;
+        let is_aligned = bytes.as_ptr().addr().is_multiple_of(FRAME_ALIGN);
+        (is_aligned && R::is_valid_payload(payload)).then_some(Self(bytes))
+    }
+
     /// The whole frame's length, a multiple of [`FRAME_ALIGN`].
     #[inline(always)]
     #[must_use]
@@ -300,6 +312,19 @@ pub(crate) fn view_payload<R: Record>(payload: &[u8]) -> R::View<'_> {
     // root at the end; invariant 1 and the const assertion above align it.
     let archived = unsafe { access_root::<R::Archived>(payload, root) };
     R::view_archived(archived)
+}
+
+/// Whether `payload` ends with a whole archived `A`, all of which lies within it: what makes bytes
+/// that come from a disk as good as those that this process wrote (invariant 2).
+#[must_use]
+pub fn is_valid_root<A>(payload: &[u8]) -> bool
+where
+    A: Portable + for<'a> CheckBytes<HighValidator<'a, Failure>>,
+{
+    let Some(root) = payload.len().checked_sub(size_of::<A>()) else {
+        return false;
+    };
+    rkyv::api::high::access_pos::<A, Failure>(payload, root).is_ok()
 }
 
 #[inline(always)]

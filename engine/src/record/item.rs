@@ -1,7 +1,8 @@
 //! Items flow between operators; records are the items that can also be stored and sent.
 
 use super::{
-    EventTime, FieldError, FieldSource, FrameWriter, Key, PayloadFull, RowKind, RowWriter, Schema,
+    EventTime, FieldError, FieldSource, FrameWriter, Key, PayloadFull, RecordLayout, RowKind,
+    RowWriter, Schema,
 };
 
 /// Anything that a chain passes from operator to operator: a record, a change of a changelog, or
@@ -34,6 +35,11 @@ pub trait Record: Item + Sized + Send + Sync {
     /// # Errors
     /// [`PayloadFull`] where the writer's buffer has less room than `payload_bytes_max`.
     fn encode(view: Self::View<'_>, writer: &mut FrameWriter<'_>) -> Result<(), PayloadFull>;
+    /// Where the fields lie in the rkyv bytes.
+    fn layout() -> RecordLayout;
+    /// Whether these are the rkyv bytes of such a record: for bytes that come from a disk. They
+    /// start on an 8-byte boundary.
+    fn is_valid_payload(payload: &[u8]) -> bool;
     /// Reads a record from text fields, in the schema's order.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! it: text is its UTF-8 bytes, a number its little-endian bytes, a tuple its parts one after the
 //! other, each text part with its length before it. Keys are read in place, never cloned.
 
-use super::{EventTime, Fixed, KeyHash};
+use super::{EventTime, Fixed, KeyHash, Layout};
 
 /// An owned key type: `String`, an integer, `bool`, [`EventTime`], or a tuple of up to four.
 pub trait Key: Send + Sync + 'static {
@@ -19,6 +19,8 @@ pub trait Key: Send + Sync + 'static {
     fn from_bytes(bytes: &[u8]) -> Self::View<'_>;
     /// Reads one part off the front of `bytes`.
     fn read_part<'a>(bytes: &mut &'a [u8]) -> Self::View<'a>;
+    /// What the canonical bytes are.
+    fn layout() -> Layout;
     /// The stable hash of the canonical bytes.
     #[inline(always)]
     fn hash(view: Self::View<'_>) -> KeyHash {
@@ -106,6 +108,9 @@ impl Key for String {
         let text_bytes = u32::read(split_part(bytes, 4)) as usize;
         text(split_part(bytes, text_bytes))
     }
+    fn layout() -> Layout {
+        Layout::Text
+    }
 }
 
 impl<'a> KeyView<'a> for &'a str {
@@ -134,6 +139,9 @@ macro_rules! fixed_key {
             }
             fn read_part(bytes: &mut &[u8]) -> $key {
                 Fixed::read(split_part(bytes, <$key as Fixed>::BYTES))
+            }
+            fn layout() -> Layout {
+                <$key as Fixed>::layout()
             }
         }
 
@@ -168,6 +176,9 @@ macro_rules! tuple_key {
             }
             fn read_part<'a>(bytes: &mut &'a [u8]) -> Self::View<'a> {
                 ($($name::read_part(bytes),)*)
+            }
+            fn layout() -> Layout {
+                Layout::Tuple(vec![$($name::layout()),*])
             }
         }
 

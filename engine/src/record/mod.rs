@@ -23,6 +23,11 @@ mod frame;
 mod hash;
 mod item;
 mod key;
+mod layout;
+mod layout_convert;
+mod layout_fields;
+mod layout_json;
+mod layout_text;
 mod schema;
 mod time;
 mod with;
@@ -32,11 +37,16 @@ pub use field::{Field, FieldError, FieldReason, FieldSource, FieldText, RowWrite
 pub use fixed::Fixed;
 pub use frame::{
     FRAME_ALIGN, FRAME_HEADER_BYTES, Frame, FrameHeader, FrameWriter, IngressPosition,
-    MARKER_KIND_MIN, Marker, PayloadFull, RowKind, frame_bytes, write_frame,
+    MARKER_KIND_MIN, Marker, PayloadFull, RowKind, frame_bytes, is_valid_root, write_frame,
 };
 pub use hash::{KeyHash, SLOT_COUNT, Slot};
 pub use item::{Change, ChangeView, Emit, Emitted, Item, Paired, Record, View};
 pub use key::{Key, KeyBytes, KeyView};
+pub use layout::{FieldLayout, LAYOUT_DEPTH_MAX, Layout, RecordLayout};
+pub use layout_convert::{Conversion, ConversionError, LayoutMismatch, Recode};
+pub use layout_fields::TextFields;
+pub use layout_json::MisfitBytes;
+pub use layout_text::LayoutTextError;
 pub use schema::{FieldSchema, FieldType, Schema};
 pub use time::{EventTime, TimeSpan};
 pub use with::AsString;

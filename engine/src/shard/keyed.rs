@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use crate::chain::{Due, Flow, KeyFn, KeyedOperator, Push};
-use crate::record::{Frame, FrameHeader, KeyHash};
-use crate::state::Store;
+use crate::record::{EventTime, Frame, FrameHeader, KeyHash};
+use crate::state::{StateError, Store};
 
 use super::stage::Body;
 
@@ -129,6 +129,18 @@ where
 
     fn is_drained(&self) -> bool {
         self.push.is_drained()
+    }
+
+    fn is_at_rest(&self) -> bool {
+        matches!(self.phase, Phase::Fresh) && !self.due_repeated
+    }
+
+    fn tick(&mut self, wall_micros: i64) {
+        self.operator.tick(wall_micros);
+    }
+
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
+        self.operator.rebuild(state, watermark)
     }
 
     fn name(&self) -> &str {

@@ -27,8 +27,8 @@ pub(crate) use inputs::Inputs;
 pub(crate) use keyed::KeyedBody;
 pub(crate) use pair::PairBody;
 pub(crate) use side::{Keep, SideOutput, SideSink};
-pub(crate) use source::{SideOutputs, SourceSettings, SourceStage, SplitInput};
-pub(crate) use stage::RingStage;
+pub(crate) use source::{SideOutputs, SourceSettings, SourceStage, SourceStart, SplitInput};
+pub(crate) use stage::{RingStage, StageStart};
 pub(crate) use stall::Stall;
 pub use timeline::{SplitStatus, Timeline};
 pub(crate) use turn::{Shard, ShardParts, Turn};
@@ -37,7 +37,7 @@ use crate::chain::TerminalError;
 use crate::metric::ShardCount;
 use crate::record::IngressPosition;
 use crate::source::SourceError;
-use crate::state::Store;
+use crate::state::StateError;
 
 /// How many frames a stage takes in one turn, so that every stage gets its share.
 const STAGE_FRAMES_MAX: u32 = 1_024;
@@ -54,12 +54,13 @@ pub enum StageError {
     /// The dead-letter or late output failed.
     #[error(transparent)]
     Sink(#[from] crate::sink::SinkError),
+    /// State from an earlier run is not what the operator writes.
+    #[error(transparent)]
+    Rebuild(#[from] StateError),
 }
 
 /// What a stage is handed for one turn.
 pub(crate) struct TurnContext<'t> {
-    /// The shard's state.
-    pub(crate) state: &'t mut Store,
     /// How many more frames the stage may take.
     pub(crate) budget: u32,
     /// Whether anything happened.
@@ -68,6 +69,8 @@ pub(crate) struct TurnContext<'t> {
     pub(crate) position: &'t mut IngressPosition,
     /// The clock at the start of the turn.
     pub(crate) now_ns: u64,
+    /// The wall clock at the start of the turn.
+    pub(crate) wall_micros: i64,
     /// When the shard has to turn again although nothing wakes it.
     pub(crate) wake_at_ns: Option<u64>,
     /// The epoch whose barrier the sources are to send.

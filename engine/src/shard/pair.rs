@@ -2,8 +2,8 @@
 
 use crate::chain::operators::{PairOperator, Side};
 use crate::chain::{Due, Flow, Push};
-use crate::record::Frame;
-use crate::state::Store;
+use crate::record::{EventTime, Frame};
+use crate::state::{StateError, Store};
 
 use super::stage::Body;
 
@@ -60,6 +60,14 @@ impl<Op: PairOperator, P: Push<Op::Out>> Body for PairBody<Op, P> {
 
     fn is_drained(&self) -> bool {
         self.push.is_drained()
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.refused.is_none()
+    }
+
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
+        self.operator.rebuild(state, watermark)
     }
 
     fn name(&self) -> &str {

@@ -6,7 +6,7 @@
 
 use crate::chain::Flow;
 use crate::record::{FrameHeader, Item, Record};
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Epoch, Sink, SinkError};
 use crate::source::{KeptReject, Reject, Rejected};
 
 /// Takes items off the main path; behind a box, as it is rare.
@@ -15,6 +15,9 @@ pub(crate) trait SideOutput<I: Item>: Send {
     fn has_room(&mut self) -> bool;
     /// Writes one item; there is room.
     fn write(&mut self, header: &FrameHeader, view: I::View<'_>);
+    /// A barrier: all that was written belongs to `epoch` or before. Only after `has_room` has
+    /// answered true: an item that was refused belongs to `epoch` too and must be in first.
+    fn prepare(&mut self, epoch: Epoch);
     /// Moves what is written on.
     fn end_turn(&mut self) -> Result<bool, SinkError>;
     /// After the last item: whether all is written.
@@ -75,6 +78,11 @@ impl<I: Keep, S: Sink<I>> SideOutput<I> for SideSink<I, S> {
         if self.sink.write(header, view).is_blocked() {
             self.refused = Some((*header, I::keep(view)));
         }
+    }
+
+    fn prepare(&mut self, epoch: Epoch) {
+        assert!(self.refused.is_none(), "a barrier passes once `has_room` has answered true");
+        self.sink.prepare(epoch);
     }
 
     fn end_turn(&mut self) -> Result<bool, SinkError> {

@@ -11,14 +11,17 @@
 //!    however late it is taken, so latency includes the wait (no coordinated omission).
 
 use crate::chain::{Fanout, Flow};
-use crate::record::{FRAME_HEADER_BYTES, FrameHeader, IngressPosition, Marker, Record, TimeSpan};
-use crate::sink::{Json, RowFormat};
+use crate::record::{
+    EventTime, FRAME_HEADER_BYTES, FrameHeader, IngressPosition, Marker, Record, TimeSpan,
+};
+use crate::sink::{Epoch, Json, RowFormat};
 use crate::source::{Next, Reject, RejectReason, Rejected, Split};
 
 use super::schedule::Schedule;
 use super::side::SideOutput;
-use super::timeline::Timeline;
+use super::timeline::{SplitStatus, Timeline};
 use super::{Stage, StageError, TurnContext};
+use crate::checkpoint::{PartBody, PartEpoch, Seat, SplitManifest};
 
 /// How many rows a source takes in one turn.
 const SOURCE_ROWS_MAX: u32 = 512;
@@ -37,6 +40,15 @@ pub(crate) struct SourceSettings {
     pub(crate) payload_bytes_max: usize,
 }
 
+/// What a source stage begins with.
+#[derive(Debug, Default)]
+pub(crate) struct SourceStart {
+    /// Its way to the checkpoint thread, if there is one.
+    pub(crate) seat: Option<Seat>,
+    /// The epoch that the job goes on from.
+    pub(crate) epoch: u64,
+}
+
 /// Where a source puts what does not go on.
 pub(crate) struct SideOutputs<R: Record> {
     pub(crate) rejects: Option<Box<dyn SideOutput<Rejected>>>,
@@ -47,19 +59,33 @@ pub(crate) struct SideOutputs<R: Record> {
 pub(crate) struct SplitInput<S> {
     split: S,
     name: Box<str>,
-    /// Its number among all splits of the source.
-    number: u32,
-    sequence: u64,
     /// Whether it had nothing when it was last asked in this turn.
     pending: bool,
+    /// Where it stands, in the form that a manifest keeps; position and times are filled in at a
+    /// barrier.
+    place: SplitManifest,
 }
 
 impl<S> SplitInput<S> {
-    pub(crate) fn new<R: Record>(split: S, number: u32) -> Self
+    /// A split that goes on from `place`, to which it was sought.
+    pub(crate) fn new<R: Record>(split: S, place: SplitManifest) -> Self
     where
         S: Split<R>,
     {
-        Self { name: split.name().into(), split, number, sequence: 0, pending: false }
+        Self { name: split.name().into(), split, pending: false, place }
+    }
+
+    /// Where it stands now.
+    fn place<R: Record>(&self, times: (EventTime, EventTime), ended: bool) -> SplitManifest
+    where
+        S: Split<R>,
+    {
+        let mut place = self.place.clone();
+        place.position.clear();
+        self.split.position(&mut place.position);
+        (place.watermark_micros, place.highest_micros) = (times.0.0, times.1.0);
+        place.ended = ended;
+        place
     }
 }
 
@@ -73,6 +99,7 @@ pub(crate) struct SourceStage<R: Record, S> {
     fanout: Fanout<R>,
     rejects: Option<Box<dyn SideOutput<Rejected>>>,
     late: Option<Box<dyn SideOutput<R>>>,
+    seat: Option<Seat>,
     barrier_sent: u64,
     end_sent: bool,
     done: bool,
@@ -93,18 +120,25 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         settings: SourceSettings,
         fanout: Fanout<R>,
         outputs: SideOutputs<R>,
+        start: SourceStart,
     ) -> Self {
         let bounded: Vec<bool> = splits.iter().map(|input| input.split.bounded()).collect();
+        let mut timeline = Timeline::new(&bounded, settings.lateness, settings.idle_after_ns);
+        for (index, SplitInput { place, .. }) in splits.iter().enumerate() {
+            let (watermark, highest) = (place.watermark_micros, place.highest_micros);
+            timeline.restore(index, EventTime(watermark), EventTime(highest), place.ended);
+        }
         Self {
             name: name.into(),
-            timeline: Timeline::new(&bounded, settings.lateness, settings.idle_after_ns),
+            timeline,
             schedule: settings.rate.map(Schedule::new),
             splits,
             settings,
             fanout,
             rejects: outputs.rejects,
             late: outputs.late,
-            barrier_sent: 0,
+            seat: start.seat,
+            barrier_sent: start.epoch,
             end_sent: false,
             done: false,
         }
@@ -190,7 +224,8 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         context: &mut TurnContext<'_>,
     ) -> Result<Took, StageError> {
         let input = &mut self.splits[index];
-        let position = IngressPosition { split: input.number, sequence: input.sequence };
+        let place = &mut input.place;
+        let position = IngressPosition { split: place.number, sequence: place.sequence };
         *context.position = position;
         match input.split.next() {
             Next::Record(view) => {
@@ -208,14 +243,17 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
                         let name = &input.name;
                         rejects.write(&header, Reject { name, line: 0, reason, bytes: &bytes });
                     }
+                    place.rejected += 1;
                     context.tally.rejected += 1;
                 } else if time.is_some_and(|time| self.timeline.record(index, time)) {
                     if let Some(output) = &mut self.late {
                         output.write(&header, view);
                     }
+                    place.late += 1;
                     context.tally.late += 1;
                 } else {
                     self.fanout.append_growing(&header, view);
+                    place.accepted += 1;
                     context.tally.accepted += 1;
                 }
             }
@@ -224,6 +262,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
                     let header = FrameHeader { position, ..FrameHeader::default() };
                     rejects.write(&header, reject);
                 }
+                place.rejected += 1;
                 context.tally.rejected += 1;
             }
             Next::Pending => {
@@ -238,7 +277,7 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
             }
             Next::Failed(error) => return Err(error.into()),
         }
-        input.sequence += 1;
+        place.sequence += 1;
         context.tally.records_in += 1;
         if let Some(schedule) = &mut self.schedule {
             schedule.take();
@@ -254,9 +293,11 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         // Every epoch in its order, and not only the last one asked for: shards look at different
         // times, and a stage that had epoch 1 from one and 2 from another would never align. One
         // at a time, so that the markers that wait for room stay few.
-        if context.barrier > self.barrier_sent && !self.end_sent && self.fanout.is_drained() {
+        let barrier_due = context.barrier > self.barrier_sent && !self.end_sent;
+        if barrier_due && self.fanout.is_drained() && self.outputs_have_room() {
             self.barrier_sent += 1;
             context.moved = true;
+            self.prepare(self.barrier_sent);
             self.fanout.marker(Marker::Barrier(self.barrier_sent));
         }
         if self.timeline.all_ended() && !self.end_sent {
@@ -317,7 +358,30 @@ impl<R: Record, S: Split<R>> Stage for SourceStage<R, S> {
     }
 }
 
-impl<R: Record, S> SourceStage<R, S> {
+impl<R: Record, S: Split<R>> SourceStage<R, S> {
+    /// What was read so far belongs to `epoch`: side outputs note it, and the splits say where
+    /// they stand.
+    fn prepare(&mut self, epoch: u64) {
+        if let Some(rejects) = &mut self.rejects {
+            rejects.prepare(Epoch(epoch));
+        }
+        if let Some(late) = &mut self.late {
+            late.prepare(Epoch(epoch));
+        }
+        self.say(PartEpoch::At(epoch));
+    }
+
+    fn say(&mut self, epoch: PartEpoch) {
+        let Some(seat) = self.seat.as_mut().filter(|seat| !seat.is_over()) else {
+            return;
+        };
+        let ended = |index| self.timeline.status(index) == SplitStatus::Ended;
+        let splits = self.splits.iter().enumerate();
+        let places =
+            splits.map(|(index, input)| input.place(self.timeline.times(index), ended(index)));
+        seat.say(epoch, PartBody::Splits(places.collect()));
+    }
+
     /// Moves rejects and late records on; at the end, waits for the last of them.
     fn end_outputs(&mut self, context: &mut TurnContext<'_>) -> Result<(), StageError> {
         let mut written = true;
@@ -330,6 +394,9 @@ impl<R: Record, S> SourceStage<R, S> {
             written &= !self.end_sent || late.end()?;
         }
         self.done = self.end_sent && written && self.fanout.is_drained();
+        if self.done {
+            self.say(PartEpoch::Last);
+        }
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ use crate::state::Store;
 
 use super::inputs::{Change, Inputs};
 use super::{Stage, StageError, TurnContext};
+use crate::checkpoint::{PartEpoch, Seat};
+use crate::state::{ExpiryClock, StateError};
 
 /// The loop body of a stage.
 pub(crate) trait Body: Send {
@@ -28,8 +30,32 @@ pub(crate) trait Body: Send {
     fn terminal(&mut self) -> &mut Self::Terminal;
     /// Whether the terminal's markers have left.
     fn is_drained(&self) -> bool;
+    /// Whether no frame is half done and nothing due is half emitted, so that entries may move.
+    fn is_at_rest(&self) -> bool;
+    /// A turn begins at this time of the wall clock.
+    fn tick(&mut self, _wall_micros: i64) {}
+    /// Makes what is kept beside the store anew, after a restart at `watermark`.
+    ///
+    /// # Errors
+    /// An entry is not what the operator writes.
+    fn rebuild(&mut self, _state: &Store, _watermark: EventTime) -> Result<(), StateError> {
+        Ok(())
+    }
     /// The operator's name, for messages.
     fn name(&self) -> &str;
+}
+
+/// What a keyed stage begins with.
+#[derive(Debug, Default)]
+pub(crate) struct StageStart {
+    /// Its state.
+    pub(crate) store: Store,
+    /// Its way to the checkpoint thread, if there is one.
+    pub(crate) seat: Option<Seat>,
+    /// The epoch that the job goes on from.
+    pub(crate) epoch: u64,
+    /// The stage's watermark then, where the state is from an earlier run.
+    pub(crate) restored: Option<EventTime>,
 }
 
 /// A stage that reads rings.
@@ -42,11 +68,24 @@ pub(crate) struct RingStage<B> {
     done: bool,
     /// What the tally has of the body's count.
     dropped_count: u64,
+    store: Store,
+    seat: Option<Seat>,
+    restored: Option<EventTime>,
 }
 
 impl<B: Body> RingStage<B> {
-    pub(crate) fn new(inputs: Inputs, body: B) -> Self {
-        Self { inputs, body, waiting: Vec::new(), epoch: 0, done: false, dropped_count: 0 }
+    pub(crate) fn new(inputs: Inputs, body: B, start: StageStart) -> Self {
+        Self {
+            inputs,
+            body,
+            waiting: Vec::new(),
+            epoch: start.epoch,
+            done: false,
+            dropped_count: 0,
+            store: start.store,
+            seat: start.seat,
+            restored: start.restored,
+        }
     }
 
     /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
@@ -109,7 +148,7 @@ impl<B: Body> RingStage<B> {
         let mut touched_to = 0;
         while at < frames.len() {
             if at == touched_to {
-                touched_to = touch(&self.body, context.state, frames, at);
+                touched_to = touch(&self.body, &self.store, frames, at);
             }
             let frame = Frame::new(&frames[at..]);
             if let Some(marker) = frame.marker() {
@@ -119,7 +158,7 @@ impl<B: Body> RingStage<B> {
                 return (at, Stopped::Budget);
             }
             *context.position = frame.position();
-            if self.body.run(context.state, input.side, frame, due).is_blocked() {
+            if self.body.run(&mut self.store, input.side, frame, due).is_blocked() {
                 return (at, Stopped::Blocked);
             }
             context.budget -= 1;
@@ -138,7 +177,7 @@ impl<B: Body> RingStage<B> {
                 },
                 ended: change == Change::Ended,
             };
-            if self.body.drain(context.state, due).is_blocked() {
+            if self.body.drain(&mut self.store, due).is_blocked() {
                 return Flow::Blocked;
             }
             self.waiting.remove(0);
@@ -151,13 +190,44 @@ impl<B: Body> RingStage<B> {
                 Change::Aligned(epoch) => {
                     self.epoch = epoch;
                     terminal.marker(Marker::Barrier(epoch));
+                    self.freeze(PartEpoch::At(epoch));
                 }
                 Change::Ended => terminal.marker(Marker::End),
             }
         }
         Flow::Ready
     }
+
+    /// Says what the stage holds at a barrier, or at its end.
+    fn freeze(&mut self, epoch: PartEpoch) {
+        let watermark = self.inputs.watermark();
+        if let Some(seat) = &mut self.seat {
+            seat.freeze(epoch, &mut self.store, watermark, self.body.dropped_count());
+        }
+    }
+
+    /// Before the first frame after a restart: the operator's heaps.
+    #[cold]
+    fn rebuild(&mut self) -> Result<(), StageError> {
+        match self.restored.take() {
+            Some(watermark) => Ok(self.body.rebuild(&self.store, watermark)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Compaction and expiry, a little at a time, while nobody holds an offset.
+    fn maintain(&mut self, context: &mut TurnContext<'_>) {
+        let at_rest = self.waiting.is_empty() && self.body.is_at_rest() && !self.inputs.ended();
+        if at_rest {
+            let now =
+                ExpiryClock { event: self.inputs.watermark(), wall_micros: context.wall_micros };
+            context.moved |= self.store.maintain(now, MAINTAINED_BYTES_MAX);
+        }
+    }
 }
+
+/// How many bytes of entries one turn may look at for compaction and expiry.
+const MAINTAINED_BYTES_MAX: u64 = 64 << 10;
 
 /// How many frames' state is brought nearer at once: their waits for memory overlap.
 const TOUCHED_MAX: usize = 32;
@@ -191,7 +261,11 @@ enum Stopped {
 
 impl<B: Body> Stage for RingStage<B> {
     fn turn(&mut self, context: &mut TurnContext<'_>) -> Result<(), StageError> {
+        if self.restored.is_some() {
+            self.rebuild()?;
+        }
         context.budget = super::STAGE_FRAMES_MAX;
+        self.body.tick(context.wall_micros);
         let _ = self.serve(context);
         let dropped_count = self.body.dropped_count();
         context.tally.dropped += dropped_count - self.dropped_count;
@@ -201,7 +275,16 @@ impl<B: Body> Stage for RingStage<B> {
             ring.release();
         }
         context.moved |= self.body.terminal().end_turn()?;
+        self.maintain(context);
+        context.tally.state_entries += self.store.entry_count();
+        context.tally.state_bytes += self.store.log_bytes();
         self.done = self.inputs.ended() && self.waiting.is_empty() && self.body.is_drained();
+        if let Some(seat) = &mut self.seat {
+            seat.poll(&mut self.store);
+        }
+        if self.done {
+            self.freeze(PartEpoch::Last);
+        }
         Ok(())
     }
 

@@ -77,6 +77,22 @@ impl Timeline {
         }
     }
 
+    /// Puts a split where it stood in an earlier run.
+    pub fn restore(&mut self, split: usize, watermark: EventTime, highest: EventTime, ended: bool) {
+        let split = &mut self.splits[split];
+        (split.watermark, split.highest) = (watermark, highest);
+        if ended {
+            split.status = SplitStatus::Ended;
+        }
+    }
+
+    /// The watermark and the highest time of `split`, for [`Timeline::restore`].
+    #[must_use]
+    pub fn times(&self, split: usize) -> (EventTime, EventTime) {
+        let split = &self.splits[split];
+        (split.watermark, split.highest)
+    }
+
     /// Notes a record of `split`; answers whether it is late.
     #[inline(always)]
     pub fn record(&mut self, split: usize, time: EventTime) -> bool {

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::clock::Clock;
 use crate::metric::{Hiccup, ShardCount, ShardCounters};
 use crate::record::IngressPosition;
-use crate::state::Store;
 
 use super::{Stage, StageError, Stall, TurnContext};
 
@@ -28,7 +27,6 @@ pub(crate) enum Turn {
 pub(crate) struct ShardParts {
     /// In the order in which they are served: last stage first.
     pub(crate) stages: Vec<Box<dyn Stage>>,
-    pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<ShardCounters>,
     /// The epoch whose barrier the sources are to send; set by the control thread.
@@ -39,7 +37,6 @@ pub(crate) struct ShardParts {
 /// One core's worker.
 pub(crate) struct Shard {
     stages: Vec<Box<dyn Stage>>,
-    store: Store,
     clock: Clock,
     counters: Arc<ShardCounters>,
     barrier: Arc<AtomicU64>,
@@ -63,7 +60,6 @@ impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Self {
         Self {
             stages: parts.stages,
-            store: parts.store,
             clock: parts.clock,
             counters: parts.counters,
             barrier: parts.barrier,
@@ -87,12 +83,13 @@ impl Shard {
             // in between is the machine's.
             self.hiccup.idle_turn(now_ns);
         }
+        (self.tally.state_entries, self.tally.state_bytes) = (0, 0);
         let mut context = TurnContext {
-            state: &mut self.store,
             budget: 0,
             moved: false,
             position: &mut self.position,
             now_ns,
+            wall_micros: self.clock.wall_micros(),
             wake_at_ns: None,
             // Relaxed: the number alone is the message.
             barrier: self.barrier.load(Ordering::Relaxed),

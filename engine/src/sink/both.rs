@@ -6,10 +6,8 @@
 //! refused, and when it comes again the first is passed over. So what follows a refusal must be
 //! the same item, which is what `chain`'s first invariant says.
 
-use super::{Epoch, Meter, Sink, SinkError, SinkFactory, SinkSeat};
+use super::{Epoch, Guarantee, Meter, Sink, SinkError, SinkFactory, SinkSeat, SinkStart};
 use crate::chain::Flow;
-use crate::clock::Clock;
-use crate::io::WriterMode;
 use crate::record::{FrameHeader, Item};
 
 /// Writes each item to two sinks. Latencies are those of the first.
@@ -24,12 +22,40 @@ pub struct BothShard<A, B> {
     first_took: bool,
 }
 
+/// The state of both: the first one's length, as four bytes, the first, the second.
+fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
+    let first_bytes = u32::try_from(first.len()).expect("a sink's state is small");
+    [&first_bytes.to_le_bytes()[..], first, second].concat()
+}
+
+fn split(state: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (first_bytes, rest) = state.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*first_bytes)).ok()?)
+}
+
+/// What each of the two begins with.
+fn starts<'s>(start: &SinkStart<'s>) -> Result<(SinkStart<'s>, SinkStart<'s>), SinkError> {
+    let Some((epoch, state)) = start.resume else {
+        return Ok((*start, *start));
+    };
+    let (first, second) = split(state).ok_or(SinkError::State { found: "another output's" })?;
+    let of = |state| SinkStart { resume: Some((epoch, state)), ..*start };
+    Ok((of(first), of(second)))
+}
+
 impl<I: Item, A: SinkFactory<I>, B: SinkFactory<I>> SinkFactory<I> for Both<A, B> {
     type Sink = BothShard<A::Sink, B::Sink>;
 
-    fn begin(&self, clock: &Clock, mode: WriterMode) -> Result<(), SinkError> {
-        self.0.begin(clock, mode)?;
-        self.1.begin(clock, mode)
+    fn check(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+        let (first, second) = starts(start)?;
+        self.0.check(&first)?;
+        self.1.check(&second)
+    }
+
+    fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+        let (first, second) = starts(start)?;
+        self.0.begin(&first)?;
+        self.1.begin(&second)
     }
 
     fn open(&self, seat: SinkSeat) -> Self::Sink {
@@ -38,10 +64,30 @@ impl<I: Item, A: SinkFactory<I>, B: SinkFactory<I>> SinkFactory<I> for Both<A, B
         BothShard { first: self.0.open(seat), second: self.1.open(second), first_took: false }
     }
 
+    fn prepared(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, SinkError> {
+        let (first, second) = (self.0.prepared(epoch)?, self.1.prepared(epoch)?);
+        Ok(first.zip(second).map(|(first, second)| join(&first, &second)))
+    }
+
+    fn commit(&self, epoch: Epoch) -> Result<(), SinkError> {
+        self.0.commit(epoch)?;
+        self.1.commit(epoch)
+    }
+
+    fn abort(&self, epoch: Epoch) {
+        self.0.abort(epoch);
+        self.1.abort(epoch);
+    }
+
     /// Finishes both, also where the first fails.
     fn finish(&self) -> Result<u64, SinkError> {
         let (first, second) = (self.0.finish(), self.1.finish());
         Ok(first? + second?)
+    }
+
+    /// The weaker of the two.
+    fn guarantee(&self) -> Guarantee {
+        self.0.guarantee().min(self.1.guarantee())
     }
 }
 
@@ -69,16 +115,6 @@ impl<I: Item, A: Sink<I>, B: Sink<I>> Sink<I> for BothShard<A, B> {
     fn prepare(&mut self, epoch: Epoch) {
         self.first.prepare(epoch);
         self.second.prepare(epoch);
-    }
-
-    fn commit(&mut self, epoch: Epoch) {
-        self.first.commit(epoch);
-        self.second.commit(epoch);
-    }
-
-    fn abort(&mut self, epoch: Epoch) {
-        self.first.abort(epoch);
-        self.second.abort(epoch);
     }
 
     fn end(&mut self) -> Result<bool, SinkError> {

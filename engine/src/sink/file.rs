@@ -3,16 +3,23 @@
 //! Takes items from every shard; hands on one file in which no two lines mix. Lines of one shard
 //! keep their order; those of different shards stand in no order.
 //!
-//! The file is created afresh when the job begins, with the default permissions.
+//! The file is created afresh when the job begins, with the default permissions. With checkpoints,
+//! a job that is resumed cuts it to the length that it had at the resumed epoch and appends, so it
+//! holds each row once; readers may see rows of later epochs that a crash takes back. A pipe or
+//! standard output can't be cut: rows since the last epoch come again.
 
+use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Csv, Json, Lines, Meter, RowFormat, Sink, SinkError, SinkFactory, SinkSeat};
+use super::position::{self, Kind};
+use super::{
+    Csv, Epoch, Guarantee, Json, Lines, Meter, RowFormat, Sink, SinkError, SinkFactory, SinkSeat,
+    SinkStart,
+};
 use crate::chain::Flow;
-use crate::clock::Clock;
-use crate::io::{FileWriter, WriterMode};
+use crate::io::{FileWriter, OutputError, Problem, WriterStart, is_stream};
 use crate::record::{FrameHeader, Item};
 
 /// An output file in format `F`.
@@ -26,10 +33,10 @@ pub struct FileSink<F> {
 /// One shard's end of a [`FileSink`].
 #[derive(Debug)]
 pub struct FileShard<I, F> {
-    items: PhantomData<fn(I)>,
-    format: F,
-    lines: Lines,
-    meter: Meter,
+    pub(super) items: PhantomData<fn(I)>,
+    pub(super) format: F,
+    pub(super) lines: Lines,
+    pub(super) meter: Meter,
 }
 
 impl<F> FileSink<F> {
@@ -40,6 +47,36 @@ impl<F> FileSink<F> {
 
     fn writer(&self) -> std::sync::MutexGuard<'_, Option<FileWriter>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kind(&self) -> Kind {
+        if is_stream(&self.path) { Kind::Stream } else { Kind::File }
+    }
+
+    /// The epoch to go on from and the file's length at it, where the file is long enough.
+    fn resumed(&self, start: &SinkStart<'_>) -> Result<Option<(u64, u64)>, SinkError> {
+        let Some((epoch, state)) = start.resume else { return Ok(None) };
+        let length_bytes = position::decode(state, self.kind(), &self.path)?.length_bytes;
+        if self.kind() == Kind::File {
+            let file = start.disk.open(&self.path, false);
+            match file.and_then(|file| file.len_bytes()) {
+                Ok(found) if found >= length_bytes => {}
+                Ok(found) => {
+                    let found = format!("it holds {found} bytes of at least {length_bytes}");
+                    return Err(self.refused(ErrorKind::UnexpectedEof, &found));
+                }
+                Err(error) => {
+                    let found = format!("it can't be opened ({error})");
+                    return Err(self.refused(error.kind(), &found));
+                }
+            }
+        }
+        Ok(Some((epoch.0, length_bytes)))
+    }
+
+    fn refused(&self, kind: ErrorKind, found: &str) -> SinkError {
+        let problem = Problem::of_resume(kind, found);
+        OutputError::Resume { path: self.path.clone(), problem }.into()
     }
 }
 
@@ -60,11 +97,21 @@ impl FileSink<Json> {
 impl<I: Item, F: RowFormat<I>> SinkFactory<I> for FileSink<F> {
     type Sink = FileShard<I, F>;
 
-    fn begin(&self, clock: &Clock, mode: WriterMode) -> Result<(), SinkError> {
-        let header = self.format.header().map(|line| line + "\n");
-        let preamble = header.as_deref().unwrap_or_default().as_bytes();
-        let writer = FileWriter::create(&self.path, mode, clock, preamble)?;
-        *self.writer() = Some(writer);
+    fn check(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+        self.resumed(start).map(|_| ())
+    }
+
+    fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+        let header = self.format.header().map(|line| line + "\n").unwrap_or_default();
+        let start = WriterStart {
+            clock: start.clock,
+            mode: start.mode,
+            disk: start.disk,
+            preamble: header.as_bytes(),
+            marked: start.checkpointed,
+            resume: self.resumed(start)?,
+        };
+        *self.writer() = Some(FileWriter::file(&self.path, &start)?);
         Ok(())
     }
 
@@ -82,9 +129,22 @@ impl<I: Item, F: RowFormat<I>> SinkFactory<I> for FileSink<F> {
         }
     }
 
+    fn prepared(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, SinkError> {
+        let mut writer = self.writer();
+        let writer = writer.as_mut().expect("a job begins its sinks before it prepares them");
+        Ok(writer.durable(epoch.0)?.map(|at| position::encode(self.kind(), &self.path, &at)))
+    }
+
     fn finish(&self) -> Result<u64, SinkError> {
         let writer = self.writer().take();
         Ok(writer.map_or(Ok(0), FileWriter::finish)?)
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        match self.kind() {
+            Kind::File => Guarantee::ExactlyOnce,
+            Kind::Stream | Kind::Directory => Guarantee::AtLeastOnce,
+        }
     }
 }
 
@@ -112,6 +172,10 @@ impl<I: Item, F: RowFormat<I>> Sink<I> for FileShard<I, F> {
 
     fn poll(&mut self) -> Result<bool, SinkError> {
         self.lines.poll(&mut self.meter)
+    }
+
+    fn prepare(&mut self, epoch: Epoch) {
+        self.lines.pass(epoch.0);
     }
 
     fn end(&mut self) -> Result<bool, SinkError> {

@@ -59,6 +59,14 @@ impl Lines {
         Ok(any)
     }
 
+    /// All lines so far belong to `mark` or before.
+    pub fn pass(&mut self, mark: u64) {
+        if !self.buffer.bytes.is_empty() {
+            self.hand_over();
+        }
+        self.port.pass(mark);
+    }
+
     /// Hands over the rest; answers whether all is written.
     ///
     /// # Errors
@@ -67,6 +75,7 @@ impl Lines {
         if !self.buffer.bytes.is_empty() {
             self.hand_over();
         }
+        self.port.end();
         self.poll(meter)?;
         Ok(self.port.is_idle())
     }

@@ -1,24 +1,45 @@
 //! An output that a setting may leave out: `Option<S>` takes what `S` takes, and `None` drops it.
 
-use super::{Sink, SinkError, SinkFactory, SinkSeat};
+use super::{Epoch, Guarantee, Sink, SinkError, SinkFactory, SinkSeat, SinkStart};
 use crate::chain::Flow;
-use crate::clock::Clock;
-use crate::io::WriterMode;
 use crate::record::{FrameHeader, Item};
 
 impl<I: Item, S: SinkFactory<I>> SinkFactory<I> for Option<S> {
     type Sink = Option<S::Sink>;
 
-    fn begin(&self, clock: &Clock, mode: WriterMode) -> Result<(), SinkError> {
-        self.as_ref().map_or(Ok(()), |sink| sink.begin(clock, mode))
+    fn check(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+        self.as_ref().map_or(Ok(()), |sink| sink.check(start))
+    }
+
+    fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+        self.as_ref().map_or(Ok(()), |sink| sink.begin(start))
     }
 
     fn open(&self, seat: SinkSeat) -> Option<S::Sink> {
         self.as_ref().map(|sink| sink.open(seat))
     }
 
+    fn prepared(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, SinkError> {
+        self.as_ref().map_or(Ok(Some(Vec::new())), |sink| sink.prepared(epoch))
+    }
+
+    fn commit(&self, epoch: Epoch) -> Result<(), SinkError> {
+        self.as_ref().map_or(Ok(()), |sink| sink.commit(epoch))
+    }
+
+    fn abort(&self, epoch: Epoch) {
+        if let Some(sink) = self {
+            sink.abort(epoch);
+        }
+    }
+
     fn finish(&self) -> Result<u64, SinkError> {
         self.as_ref().map_or(Ok(0), S::finish)
+    }
+
+    /// What is dropped is dropped once.
+    fn guarantee(&self) -> Guarantee {
+        self.as_ref().map_or(Guarantee::ExactlyOnce, S::guarantee)
     }
 }
 
@@ -36,6 +57,12 @@ impl<I: Item, S: Sink<I>> Sink<I> for Option<S> {
 
     fn poll(&mut self) -> Result<bool, SinkError> {
         self.as_mut().map_or(Ok(false), S::poll)
+    }
+
+    fn prepare(&mut self, epoch: Epoch) {
+        if let Some(sink) = self {
+            sink.prepare(epoch);
+        }
     }
 
     fn end(&mut self) -> Result<bool, SinkError> {

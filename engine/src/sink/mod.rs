@@ -17,22 +17,27 @@
 //! a hand-over would copy it first, and the formatting of many shards would queue on one thread.
 
 mod both;
+pub mod contract;
+mod directory;
 mod file;
 mod lines;
 mod maybe;
 mod memory;
 mod meter;
+mod participant;
+mod position;
 mod reject;
 mod row;
+mod start;
 
 use std::error::Error;
 
 use crate::chain::Flow;
-use crate::clock::Clock;
-use crate::io::{OutputError, Wake, WriterMode};
+use crate::io::{OutputError, Wake};
 use crate::record::{FrameHeader, Item};
 
 pub use both::{Both, BothShard};
+pub use directory::DirectorySink;
 pub use file::{FileShard, FileSink};
 pub use lines::Lines;
 pub use memory::{
@@ -40,11 +45,14 @@ pub use memory::{
     TallySink, callback, tally,
 };
 pub use meter::Meter;
+pub use participant::OutputParticipant;
+pub(crate) use participant::participant;
 pub use reject::RejectLines;
 pub use row::{
     Csv, CsvRow, FormatFn, Json, JsonRow, RowFormat, RowKey, RowValue, format_fn, write_csv_text,
     write_fixed6, write_i64, write_json_text, write_ratio6, write_u64,
 };
+pub use start::{Guarantee, SinkStart};
 
 /// The number of one checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +64,15 @@ pub enum SinkError {
     /// A file or standard output.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// What the manifest holds for this output was not made by such an output.
+    #[error(
+        "the checkpoint's state of this output is {found}; resume the job with the outputs \
+         that it had, or start afresh"
+    )]
+    State {
+        /// What it is instead.
+        found: &'static str,
+    },
     /// A sink that the embedding program brought.
     #[error("sink {name}: {source}")]
     Custom {
@@ -83,16 +100,9 @@ pub trait Sink<I: Item>: Send + 'static {
         Ok(false)
     }
 
-    /// A barrier: all that was written belongs to `epoch` or before. Nobody calls this yet, nor
-    /// `commit` or `abort`: they stand here so that sinks are written with an epoch in mind, and
-    /// get their results when checkpoints come.
+    /// A barrier, in order with the items: all that was written belongs to `epoch` or before, and
+    /// all that follows to a later one. Never waits and never fails.
     fn prepare(&mut self, _epoch: Epoch) {}
-
-    /// The manifest of `epoch` is durable.
-    fn commit(&mut self, _epoch: Epoch) {}
-
-    /// There will be no manifest of `epoch`.
-    fn abort(&mut self, _epoch: Epoch) {}
 
     /// There will be no more writes: hands over the rest, and answers whether all of it is
     /// written. Called again, after a wake, until it is.
@@ -115,29 +125,67 @@ pub struct SinkSeat {
 }
 
 /// An output as the job holds it: begun once, opened once for each shard, finished once.
+///
+/// An epoch of an output goes through `prepared`, until it answers, and then `commit` or `abort`;
+/// one epoch at a time, on the thread of the checkpoints.
 pub trait SinkFactory<I: Item>: Send + Sync + 'static {
     /// What it opens.
     type Sink: Sink<I>;
 
-    /// Creates what must exist before the job starts, so that a wrong path fails at once.
+    /// Whether `begin` could go on from `start`, changing nothing: all outputs of a job are checked
+    /// before the first is begun.
     ///
     /// # Errors
-    /// The output can't be created.
-    fn begin(&self, _clock: &Clock, _mode: WriterMode) -> Result<(), SinkError> {
+    /// What stands there is not what `start` goes on from.
+    fn check(&self, _start: &SinkStart<'_>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// Creates what must exist before the job starts, so that a wrong path fails at once; or goes
+    /// on from `start.resume`: repeats that epoch's commit, and takes back all that came after.
+    ///
+    /// # Errors
+    /// The output can't be created, or can't go on.
+    fn begin(&self, _start: &SinkStart<'_>) -> Result<(), SinkError> {
         Ok(())
     }
 
     /// The sink of one shard; after `begin`.
     fn open(&self, seat: SinkSeat) -> Self::Sink;
 
-    /// After every shard's `end` has answered true: flushes, and returns how many bytes were
-    /// written. Not called where the job has failed; dropping the factory then gives up what is
-    /// in flight, and waits for nobody.
+    /// The output's state for `epoch`, durable, once every shard has prepared it or has ended;
+    /// `None` before that. Asked again and again; may wait for the disk, never for a shard.
+    ///
+    /// # Errors
+    /// What `epoch` holds can't be made durable.
+    fn prepared(&self, _epoch: Epoch) -> Result<Option<Vec<u8>>, SinkError> {
+        Ok(Some(Vec::new()))
+    }
+
+    /// The manifest of `epoch` is durable. Idempotent; `begin` repeats it on recovery.
+    ///
+    /// # Errors
+    /// What `epoch` holds can't be made visible.
+    fn commit(&self, _epoch: Epoch) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// There will be no manifest of `epoch`; what it held belongs to the next one.
+    fn abort(&self, _epoch: Epoch) {}
+
+    /// After every shard's `end` has answered true, and with checkpoints after the last commit:
+    /// flushes, and returns how many bytes were written. Not called where the job has failed;
+    /// dropping the factory then gives up what is in flight, and waits for nobody.
     ///
     /// # Errors
     /// What went wrong and was not yet told.
     fn finish(&self) -> Result<u64, SinkError> {
         Ok(0)
+    }
+
+    /// What a reader of the output may rely on when the job has gone on after a crash.
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtLeastOnce
     }
 }
 

@@ -1,5 +1,6 @@
 //! A file as a split: its reader, and the decoder of its format.
 
+use super::position::{KIND_CSV, KIND_JSON};
 use super::rows::{ROW_BYTES_MAX, Rows};
 use super::{Next, SourceError, Split, SplitPath};
 use crate::decode::{CsvDecoder, CsvSettings, JsonDecoder};
@@ -95,6 +96,23 @@ impl<R: Record> Split<R> for FileSplit<R> {
         match &self.0 {
             Inner::Csv(rows) => rows.name(),
             Inner::Json(rows) => rows.name(),
+        }
+    }
+
+    fn position(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Inner::Csv(rows) => rows.position().write(KIND_CSV, out),
+            Inner::Json(rows) => rows.position().write(KIND_JSON, out),
+        }
+    }
+
+    /// Of a plain file nothing before the position is read. A compressed one is decompressed from
+    /// its start and dropped up to the position, by its reader thread; that it is too short then
+    /// comes out of the first `next`.
+    fn seek(&mut self, position: &[u8], _: u64) -> Result<(), SourceError> {
+        match &mut self.0 {
+            Inner::Csv(rows) => rows.seek(position, KIND_CSV),
+            Inner::Json(rows) => rows.seek(position, KIND_JSON),
         }
     }
 }

@@ -1,9 +1,15 @@
 //! Records that a closure makes up.
 
-use super::{Next, Split};
+use super::position::{put_count, read_count};
+use super::{Next, SeekError, SourceError, Split};
 use crate::record::Record;
 
 /// A split whose records come from a closure. Seed the closure, and the same records come again.
+///
+/// A run that resumes asks the closure for every record before the position too, in their order,
+/// and drops them: a closure that carries state (a seeded generator of chances) is then where it
+/// was. So resuming costs the making of all records before it, and the closure must answer the
+/// same in each run.
 pub struct GeneratorSplit<R, F> {
     name: String,
     make: F,
@@ -25,10 +31,12 @@ impl<R: Record, F: FnMut(u64) -> Option<R> + Send> Split<R> for GeneratorSplit<R
     fn next(&mut self) -> Next<'_, R> {
         if !self.ended {
             self.held = (self.make)(self.sequence);
-            self.sequence += 1;
         }
         match &self.held {
-            Some(record) => Next::Record(record.view()),
+            Some(record) => {
+                self.sequence += 1;
+                Next::Record(record.view())
+            }
             None => {
                 self.ended = true;
                 Next::Ended
@@ -42,5 +50,21 @@ impl<R: Record, F: FnMut(u64) -> Option<R> + Send> Split<R> for GeneratorSplit<R
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn position(&self, out: &mut Vec<u8>) {
+        put_count(self.sequence, out);
+    }
+
+    fn seek(&mut self, position: &[u8], sequence: u64) -> Result<(), SourceError> {
+        let expected = read_count(position, sequence).map_err(|error| error.of(&self.name))?;
+        for found in 0..expected {
+            if (self.make)(found).is_none() {
+                let error = SeekError::FewerRecords { expected_min: expected, found };
+                return Err(error.of(&self.name));
+            }
+        }
+        self.sequence = expected;
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Splits for tests and small jobs: records from a vector, and splits that stall by a seed.
 
-use super::{Next, Split};
+use super::position::{put_count, read_count};
+use super::{Next, SeekError, SourceError, Split};
 use crate::io::Wake;
 use crate::record::Record;
 
@@ -37,6 +38,21 @@ impl<R: Record> Split<R> for VecSplit<R> {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn position(&self, out: &mut Vec<u8>) {
+        put_count(self.next_index as u64, out);
+    }
+
+    fn seek(&mut self, position: &[u8], sequence: u64) -> Result<(), SourceError> {
+        let expected = read_count(position, sequence).map_err(|error| error.of(&self.name))?;
+        let found = self.records.len();
+        self.next_index = usize::try_from(expected).unwrap_or(usize::MAX);
+        if self.next_index > found {
+            let error = SeekError::FewerRecords { expected_min: expected, found: found as u64 };
+            return Err(error.of(&self.name));
+        }
+        Ok(())
     }
 }
 
@@ -89,5 +105,14 @@ impl<R: Record, S: Split<R>> Split<R> for ScriptedSplit<S> {
 
     fn name(&self) -> &str {
         self.inner.name()
+    }
+
+    /// The other split's: where it stalls from here on is not part of it.
+    fn position(&self, out: &mut Vec<u8>) {
+        self.inner.position(out);
+    }
+
+    fn seek(&mut self, position: &[u8], sequence: u64) -> Result<(), SourceError> {
+        self.inner.seek(position, sequence)
     }
 }

@@ -11,6 +11,8 @@
 //! 2. A split hands out its rows in order, each exactly once, as [`Next::Record`] or
 //!    [`Next::Rejected`]; together they number the positions of the split, from 0.
 //! 3. `Ended` and `Failed` are final: a split says them again each time it is asked.
+//! 4. Between two calls of `next` a split can say where it stands ([`Split::position`]), and a split
+//!    of the same input goes on from there with the same rows ([`Split::seek`]).
 //!
 //! Why a split decodes: a row can only be rejected, counted and numbered where it is found, and a
 //! view borrows the block it was found in. Handing on rows of bytes instead would need a second
@@ -18,8 +20,10 @@
 
 mod expand;
 mod file;
+mod file_position;
 mod generator;
 mod memory;
+mod position;
 mod push;
 mod rows;
 
@@ -33,6 +37,7 @@ use crate::record::{Item, Record};
 
 pub use expand::{SplitPath, expand};
 pub use file::{FileSettings, FileSplit, Format};
+pub use file_position::byte_offset;
 pub use generator::GeneratorSplit;
 pub use memory::{ScriptedSplit, VecSplit};
 pub use push::{PushError, PushInput, PushSplit, push_source};
@@ -46,8 +51,21 @@ pub trait Split<R: Record>: Send {
     /// Whether it ends by itself. A bounded split is never idle.
     fn bounded(&self) -> bool;
 
-    /// What positions, rejects and reports call it.
+    /// What positions, rejects and reports call it: the same in each run. Splits of a source that
+    /// share a name are told apart by their order.
     fn name(&self) -> &str;
+
+    /// Writes where the split stands, after the rows that it has handed out so far: its own bytes,
+    /// versioned, for `seek` of a split of the same name in a later run.
+    fn position(&self, out: &mut Vec<u8>);
+
+    /// Goes on from a position of an earlier run, at row `sequence`. Called at most once, before
+    /// the first `next`; after an error the split is not read.
+    ///
+    /// # Errors
+    /// The input can't be read from there: it is shorter than the position, or standard input; or
+    /// the position is no position of such a split.
+    fn seek(&mut self, position: &[u8], sequence: u64) -> Result<(), SourceError>;
 }
 
 /// What a split answers.
@@ -169,4 +187,60 @@ pub enum SourceError {
         /// What is wrong with it.
         cause: HeaderError,
     },
+    /// A split can't go on from where an earlier run stood.
+    #[error("cannot resume input \"{name}\": {cause}")]
+    Seek {
+        /// The split.
+        name: String,
+        /// What is in the way.
+        cause: SeekError,
+    },
+}
+
+/// Why a split can't go on from a position.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SeekError {
+    /// The bytes are no position.
+    #[error(
+        "its position of {found_bytes} bytes in the checkpoint is damaged; use an older checkpoint"
+    )]
+    Damaged {
+        /// How long the position is.
+        found_bytes: usize,
+    },
+    /// Another version of the engine wrote it.
+    #[error(
+        "its position has format {found} where {expected} is known; \
+         use the version of pelton that wrote the checkpoint"
+    )]
+    OtherVersion {
+        /// The format that is known.
+        expected: u8,
+        /// The format of the position.
+        found: u8,
+    },
+    /// The position is one of another kind of split, or was read with other settings.
+    #[error(
+        "the checkpoint knows it as an input of another kind or format, or with the header set \
+         otherwise; resume with the inputs and settings of the earlier run, or start fresh"
+    )]
+    OtherKind,
+    /// It has fewer records than an earlier run has taken.
+    #[error(
+        "it ends after {found} records, and the checkpoint covers {expected_min}; \
+         resume with the whole input, or start fresh"
+    )]
+    FewerRecords {
+        /// How many the checkpoint covers.
+        expected_min: u64,
+        /// How many there are.
+        found: u64,
+    },
+}
+
+impl SeekError {
+    /// The same with the name of the split.
+    fn of(self, name: &str) -> SourceError {
+        SourceError::Seek { name: name.to_owned(), cause: self }
+    }
 }

@@ -16,7 +16,8 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Next, Split};
+use super::position::{put_count, read_count};
+use super::{Next, SourceError, Split};
 use crate::io::Wake;
 use crate::record::Record;
 
@@ -44,12 +45,18 @@ pub fn push_source<R: Record>(
             input_count: 1,
             closed: false,
             wake: None,
+            resumed_at: 0,
         }),
         has_room: Condvar::new(),
         capacity,
     });
-    let split =
-        PushSplit { name: name.into(), shared: shared.clone(), batch: VecDeque::new(), held: None };
+    let split = PushSplit {
+        name: name.into(),
+        shared: shared.clone(),
+        batch: VecDeque::new(),
+        held: None,
+        sequence: 0,
+    };
     (PushInput { shared }, split)
 }
 
@@ -64,6 +71,8 @@ struct Queue<R> {
     input_count: usize,
     closed: bool,
     wake: Option<Wake>,
+    /// How many records an earlier run has taken, as its checkpoint says.
+    resumed_at: u64,
 }
 
 impl<R> Shared<R> {
@@ -135,6 +144,16 @@ impl<R: Record> PushInput<R> {
         Ok(())
     }
 
+    /// How many records the checkpoint covers from which the job goes on: push from that one on.
+    /// 0 in a fresh run, and before the job has started.
+    ///
+    /// What is pushed is not kept anywhere: the program that pushes must be able to come up with
+    /// the records again that no checkpoint covers.
+    #[must_use]
+    pub fn resumed_at(&self) -> u64 {
+        self.shared.lock().resumed_at
+    }
+
     /// Ends the split once what was pushed has been read, for all clones.
     pub fn close(self) {
         self.shared.close();
@@ -173,6 +192,8 @@ pub struct PushSplit<R> {
     shared: Arc<Shared<R>>,
     batch: VecDeque<R>,
     held: Option<R>,
+    /// How many records it has handed out, those of earlier runs too.
+    sequence: u64,
 }
 
 impl<R: Record> PushSplit<R> {
@@ -204,7 +225,10 @@ impl<R: Record> Split<R> for PushSplit<R> {
             }
         }
         match &self.held {
-            Some(record) => Next::Record(record.view()),
+            Some(record) => {
+                self.sequence += 1;
+                Next::Record(record.view())
+            }
             None => Next::Pending,
         }
     }
@@ -215,6 +239,18 @@ impl<R: Record> Split<R> for PushSplit<R> {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What waits in the queue is not in it: the program that pushes has it, or must push it again.
+    fn position(&self, out: &mut Vec<u8>) {
+        put_count(self.sequence, out);
+    }
+
+    fn seek(&mut self, position: &[u8], sequence: u64) -> Result<(), SourceError> {
+        let count = read_count(position, sequence).map_err(|error| error.of(&self.name))?;
+        self.sequence = count;
+        self.shared.lock().resumed_at = count;
+        Ok(())
     }
 }
 

@@ -12,14 +12,18 @@
 //!    line is rejected, and every line that starts in the bytes looked at is then a row of its own
 //!    (`lines_until`): the quote swallows nothing, and no byte is searched more than three times,
 //!    however hostile the file. The price: a quoted field with newlines in it is rejected there.
-//! 4. A line that exceeds the limit is kept whole up to [`ROW_KEPT_BYTES_MAX`], rejected, and its
+//! 4. `block_offset` is where the block lies in the input's decompressed bytes, `carry_offset` where
+//!    the carry does. The first byte that belongs to no row handed out is `block_offset + at`, or
+//!    `carry_offset` while the carry holds the beginning of a row.
+//! 5. A line that exceeds the limit is kept whole up to [`ROW_KEPT_BYTES_MAX`], rejected, and its
 //!    memory given back with the next row.
 
 use std::marker::PhantomData;
 
 use memchr::{memchr, memchr_iter};
 
-use super::{Next, Reject, SourceError};
+use super::file_position::{FilePosition, HeaderState};
+use super::{Next, Reject, SeekError, SourceError};
 use crate::decode::{RejectReason, RowDecoder, trim_line};
 use crate::io::{Block, BlockPoll, BlockReader};
 use crate::record::Record;
@@ -33,7 +37,7 @@ const CARRY_KEPT_BYTES: usize = 64 << 10;
 
 const _: () = assert!(ROW_BYTES_MAX < ROW_KEPT_BYTES_MAX);
 
-const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+pub(super) const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// The rows of one file.
 pub(super) struct Rows<R, D> {
@@ -41,16 +45,22 @@ pub(super) struct Rows<R, D> {
     decoder: D,
     row_bytes_max: usize,
     block: Block,
+    /// Where the block starts in the input (invariant 4).
+    block_offset: u64,
     at: usize,
-    /// Rows of the block that start before this end at their first newline (invariant 3).
+    /// Rows that start before this, counted from the block's start, end at their first newline
+    /// (invariant 3). It lies behind the block's end only where reading was resumed.
     lines_until: usize,
     carry: Vec<u8>,
+    carry_offset: u64,
     carried: Carried,
     /// The line of the next row.
     line: u64,
     /// How much of a byte order mark was met; all of it, once the first other byte was.
     mark_bytes: usize,
     wants_header: bool,
+    /// The row that named the columns, without its line ending.
+    header: Option<Vec<u8>>,
     failed: Option<SourceError>,
     record: PhantomData<fn() -> R>,
 }
@@ -92,12 +102,15 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
             decoder,
             row_bytes_max: row_bytes_max.min(ROW_KEPT_BYTES_MAX),
             block: Block::default(),
+            block_offset: 0,
             at: 0,
             lines_until: 0,
             carry: Vec::new(),
+            carry_offset: 0,
             carried: Carried::Done,
             line: 1,
             mark_bytes: 0,
+            header: None,
             failed: None,
             record: PhantomData,
         }
@@ -105,6 +118,64 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
 
     pub(super) fn name(&self) -> &str {
         self.reader.name()
+    }
+
+    /// Where the next row is (invariant 4), and what has to be known to read it.
+    pub(super) fn position(&self) -> FilePosition {
+        let begins_in_carry = self.carried != Carried::Done && !self.carry.is_empty();
+        let next_offset = self.block_offset + self.at as u64;
+        let offset = if begins_in_carry { self.carry_offset } else { next_offset };
+        // Zero means that there is none, and not that it ends where the block starts: the carry
+        // may begin before that.
+        let lines_until = match self.lines_until {
+            0 => offset,
+            until => self.block_offset + until as u64,
+        };
+        let lines_bytes = usize::try_from(lines_until.saturating_sub(offset)).unwrap_or(0);
+        let is_line = begins_in_carry && self.carried == Carried::Line;
+        FilePosition {
+            encoding: self.reader.encoding(),
+            mark_bytes: self.mark_bytes,
+            header: match (&self.header, self.wants_header) {
+                (Some(row), _) => HeaderState::Known(row.clone()),
+                (None, true) => HeaderState::Expected,
+                (None, false) => HeaderState::None,
+            },
+            offset,
+            line: self.line,
+            lines_bytes: lines_bytes.max(usize::from(is_line)),
+        }
+    }
+
+    /// Goes on from a position of the same input.
+    pub(super) fn seek(&mut self, position: &[u8], kind: u8) -> Result<(), SourceError> {
+        let to = FilePosition::read(position, kind).map_err(|error| error.of(self.name()))?;
+        match (to.header, self.wants_header) {
+            (HeaderState::Known(row), true) => self.resume_header(row, position.len())?,
+            (HeaderState::Expected, true) | (HeaderState::None, false) => {}
+            _ => return Err(SeekError::OtherKind.of(self.name())),
+        }
+        self.reader.seek(to.offset, to.encoding)?;
+        self.block_offset = to.offset;
+        self.lines_until = to.lines_bytes;
+        self.line = to.line;
+        self.mark_bytes = to.mark_bytes;
+        Ok(())
+    }
+
+    /// Takes the header as an earlier run has read it.
+    fn resume_header(&mut self, row: Vec<u8>, found_bytes: usize) -> Result<(), SourceError> {
+        let with_newline = [&row[..], b"\n"].concat();
+        if self.decoder.find(&with_newline) != Some(row.len()) {
+            return Err(SeekError::Damaged { found_bytes }.of(self.name()));
+        }
+        self.decoder.header(&row).map_err(|cause| {
+            let file = self.name().to_owned();
+            SourceError::InvalidHeader { file, line: 1, cause }
+        })?;
+        self.wants_header = false;
+        self.header = Some(row);
+        Ok(())
     }
 
     #[inline]
@@ -169,6 +240,7 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
         if self.wants_header {
             let result = self.decoder.header(row);
             self.wants_header = false;
+            self.header = Some(row.to_vec());
             return result.err().map(|cause| self.fail_header(line, cause));
         }
         Some(Find::Row(Span { is_carried, start, end, line, reject: None }))
@@ -222,14 +294,15 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
     fn next_block(&mut self) -> Option<Find> {
         match self.reader.poll() {
             BlockPoll::Ready(block) => {
-                self.replace_block(block);
+                let offset = self.block_offset + self.block.len() as u64;
+                self.replace_block(block, offset);
                 self.skip_mark();
                 None
             }
             BlockPoll::Pending => Some(Find::Pending),
             BlockPoll::Failed(error) => Some(Find::Failed(error.into())),
             BlockPoll::Ended if (1..BYTE_ORDER_MARK.len()).contains(&self.mark_bytes) => {
-                self.replace_block(Block::new(BYTE_ORDER_MARK[..self.mark_bytes].to_vec()));
+                self.replace_block(Block::new(BYTE_ORDER_MARK[..self.mark_bytes].to_vec()), 0);
                 self.mark_bytes = BYTE_ORDER_MARK.len();
                 None
             }
@@ -238,10 +311,11 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
         }
     }
 
-    fn replace_block(&mut self, block: Block) {
+    fn replace_block(&mut self, block: Block, offset: u64) {
         let old = std::mem::replace(&mut self.block, block);
+        self.lines_until = self.lines_until.saturating_sub(old.len());
         self.reader.recycle(old);
-        (self.at, self.lines_until) = (0, 0);
+        (self.block_offset, self.at) = (offset, 0);
     }
 
     /// Skips a byte order mark at the start of the file, however blocks cut it.
@@ -258,7 +332,7 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
                     self.at = 0;
                     if before > 0 {
                         let bytes = [&BYTE_ORDER_MARK[..before], &self.block].concat();
-                        self.replace_block(Block::new(bytes));
+                        self.replace_block(Block::new(bytes), 0);
                     }
                     self.mark_bytes = BYTE_ORDER_MARK.len();
                 }
@@ -290,6 +364,7 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
             self.lines_until = looked_at;
             return self.reject_line(false, start, start + end, RejectReason::UnclosedQuote);
         }
+        self.carry_offset = self.block_offset + start as u64;
         self.carry.extend_from_slice(window);
         self.at = looked_at;
         self.carried = match (exceeds, is_line) {
@@ -385,8 +460,9 @@ impl<R: Record, D: RowDecoder<R>> Rows<R, D> {
     fn reject_unclosed(&mut self, end: usize) -> Option<Find> {
         let swallowed = self.carry.get(end + 1..).unwrap_or_default();
         let looked_at = swallowed.len();
+        let offset = self.block_offset + self.at as u64 - looked_at as u64;
         let bytes = [swallowed, &self.block[self.at..]].concat();
-        self.replace_block(Block::new(bytes));
+        self.replace_block(Block::new(bytes), offset);
         self.lines_until = looked_at;
         self.carried = Carried::Done;
         self.reject_line(true, 0, end, RejectReason::UnclosedQuote)

@@ -26,6 +26,9 @@ pub struct SlotPosition {
 
 /// Walks the entries of one operator in slot order. Entries that are added behind it are not seen;
 /// entries that are deleted before it are not seen either.
+///
+/// It holds offsets while it walks: an entry that is moved before it comes by is missed. So what it
+/// walks is not changed meanwhile, and nobody calls [`Store::maintain`]; a freeze moves nothing.
 #[derive(Debug)]
 pub struct SlotCursor {
     operator: OperatorId,

@@ -1,15 +1,22 @@
 //! One entry's bytes.
 //!
 //! ```text
-//! 0      8           16           20         24         26      28           32
-//! | hash | namespace | value      | key      | operator | state | entry      | key  | value  |
-//! |  8   |     8     | bytes 4    | bytes 4  |    2     |   2   | bytes 4    | to 8 | to 8.. |
+//! 0      8           16        20        23      24         26     28        32
+//! | hash | namespace | value   | key     | state | operator | zero | room    | key  | value  |
+//! |  8   |     8     | bytes 4 | bytes 3 |   1   |    2     |  2   | bytes 4 | to 8 | to 8.. |
+//!
+//! state:  | 0 | wall | event | ancestor | kind 4 bits |
 //! ```
 //!
 //! The key stands before the value, padded with zeroes to a multiple of 8, so that looking an entry
-//! up reads the header's cache line and little else, however long the value is. `entry bytes` is
-//! the whole room that was allocated, so that entries can be walked in the order of their offsets.
-//! A dead entry keeps its length, and its `hash` field links the list of free rooms of its class.
+//! up reads the header's cache line and little else, however long the value is. `room bytes` is
+//! all that was allocated, so that entries can be walked in the order of their offsets.
+//!
+//! Kinds: a *live* entry; a *dead* room, whose `hash` links the free rooms of its class; a *tomb*,
+//! which says that older entries of its key are void, and has no value; a *pad*, which ends a region
+//! of the log and fills it up to a block. The flags `event` and `wall` say that the value's first 8
+//! bytes are the time at which the entry expires; `ancestor`, that older, frozen bytes of the log may
+//! hold an entry of this key, so that deleting this one must leave a tomb.
 
 use super::{EntryKey, OperatorId};
 use crate::record::{Fixed, KeyHash};
@@ -17,8 +24,23 @@ use crate::record::{Fixed, KeyHash};
 /// How many bytes stand before the key.
 pub(super) const HEADER_BYTES: usize = 32;
 
-const LIVE: u16 = 1;
-const DEAD: u16 = 2;
+/// Where the state byte stands.
+const STATE_AT: usize = 23;
+
+pub(super) const LIVE: u8 = 1;
+pub(super) const DEAD: u8 = 2;
+pub(super) const TOMB: u8 = 3;
+pub(super) const PAD: u8 = 4;
+const KINDS: u8 = 0x0f;
+pub(super) const HAS_ANCESTOR: u8 = 0x10;
+pub(super) const EXPIRES_EVENT: u8 = 0x20;
+pub(super) const EXPIRES_WALL: u8 = 0x40;
+const FLAGS: u8 = HAS_ANCESTOR | EXPIRES_EVENT | EXPIRES_WALL;
+pub(super) const EXPIRES: u8 = EXPIRES_EVENT | EXPIRES_WALL;
+
+/// Of the 8 bytes from the key's length on: all but the flags.
+const IDENTITY_MASK: u64 = !((FLAGS as u64) << 24);
+const KEY_BYTES_MAX: u32 = (1 << 24) - 1;
 
 /// How many bytes an entry takes.
 pub(super) fn entry_bytes(key_bytes: usize, value_bytes: usize) -> usize {
@@ -52,7 +74,17 @@ impl<'a> Entry<'a> {
 
     #[inline(always)]
     pub(super) fn key_bytes(self) -> usize {
-        u32::read(&self.header()[20..]) as usize
+        (u32::read(&self.header()[20..]) & KEY_BYTES_MAX) as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn state(self) -> u8 {
+        self.header()[STATE_AT]
+    }
+
+    #[inline(always)]
+    pub(super) fn kind(self) -> u8 {
+        self.state() & KINDS
     }
 
     #[inline(always)]
@@ -62,13 +94,46 @@ impl<'a> Entry<'a> {
 
     #[inline(always)]
     pub(super) fn is_live(self) -> bool {
-        u16::read(&self.header()[26..]) == LIVE
+        self.kind() == LIVE
+    }
+
+    /// The time at which it expires, if its flags say that it does.
+    pub(super) fn expires_at(self) -> Option<(u8, i64)> {
+        let kind = self.state() & EXPIRES;
+        (kind != 0).then(|| (kind, i64::read(self.value())))
     }
 
     /// The whole room; 0 where no entry was ever written.
     #[inline(always)]
-    pub(super) fn entry_bytes(self) -> usize {
+    pub(super) fn room_bytes(self) -> usize {
         u32::read(&self.header()[28..]) as usize
+    }
+
+    pub(super) fn entry_key(self) -> EntryKey<'a> {
+        EntryKey {
+            operator: self.operator(),
+            hash: self.hash(),
+            key: self.key(),
+            namespace: self.namespace(),
+        }
+    }
+
+    /// What is wrong with bytes that were read from a disk, of a room that lies within them.
+    pub(super) fn problem(self) -> Option<&'static str> {
+        let (kind, flags) = (self.kind(), self.state() & !KINDS);
+        let is_known = matches!(kind, LIVE | DEAD | TOMB | PAD) && flags & !FLAGS == 0;
+        let needed = entry_bytes(self.key_bytes(), self.value_bytes());
+        if !is_known || self.header()[26..28] != [0; 2] {
+            Some("its state is unknown")
+        } else if matches!(kind, LIVE | TOMB) && needed > self.room_bytes() {
+            Some("key and value are longer than their room")
+        } else if kind == TOMB && self.value_bytes() != 0 {
+            Some("a deletion has a value")
+        } else if kind == LIVE && flags & EXPIRES != 0 && self.value_bytes() < 8 {
+            Some("it expires, and does not say when")
+        } else {
+            None
+        }
     }
 
     #[inline(always)]
@@ -98,11 +163,11 @@ impl<'a> Entry<'a> {
     #[inline(always)]
     pub(super) fn is_of(self, key: &EntryKey<'_>) -> bool {
         let header = self.header();
-        let operator_state = u32::from(key.operator.0) | (u32::from(LIVE) << 16);
+        let identity =
+            key.key.len() as u64 | u64::from(LIVE) << 24 | u64::from(key.operator.0) << 32;
         u64::read(&header[0..]) == key.hash.0
             && u64::read(&header[8..]) == key.namespace
-            && u32::read(&header[24..]) == operator_state
-            && self.key_bytes() == key.key.len()
+            && u64::read(&header[20..]) & IDENTITY_MASK == identity
             && same_bytes(self.key(), key.key)
     }
 }
@@ -116,11 +181,19 @@ fn same_bytes(left: &[u8], right: &[u8]) -> bool {
     }
 }
 
-/// Writes a live entry of `key` into `room`, its value all zeroes.
+/// Writes an entry of `key` into `room`, its value all zeroes. `state` is its kind and flags.
 #[inline(always)]
-pub(super) fn write(room: &mut [u8], key: &EntryKey<'_>, value_bytes: usize, fresh: bool) {
+pub(super) fn write(
+    room: &mut [u8],
+    key: &EntryKey<'_>,
+    value_bytes: usize,
+    state: u8,
+    fresh: bool,
+) {
     let key_end = HEADER_BYTES + key.key.len();
     let room_bytes = length(room.len());
+    let key_bytes = length(key.key.len());
+    assert!(key_bytes <= KEY_BYTES_MAX, "a key is shorter than 16 MiB");
     if !fresh {
         room[HEADER_BYTES..].fill(0);
     }
@@ -129,11 +202,31 @@ pub(super) fn write(room: &mut [u8], key: &EntryKey<'_>, value_bytes: usize, fre
     key.hash.0.write(&mut header[0..]);
     key.namespace.write(&mut header[8..]);
     length(value_bytes).write(&mut header[16..]);
-    length(key.key.len()).write(&mut header[20..]);
-    key.operator.0.write(&mut header[24..]);
-    LIVE.write(&mut header[26..]);
+    (key_bytes | u32::from(state) << 24).write(&mut header[20..]);
+    u32::from(key.operator.0).write(&mut header[24..]);
     room_bytes.write(&mut header[28..]);
     room[HEADER_BYTES..key_end].copy_from_slice(key.key);
+}
+
+/// Writes a pad over all of `room`, which is zero.
+pub(super) fn write_pad(room: &mut [u8]) {
+    room[STATE_AT] = PAD;
+    length(room.len()).write(&mut room[28..]);
+}
+
+/// Makes `room` a copy of `entry`, a whole room too and no longer, with `flags` added.
+pub(super) fn write_copy(room: &mut [u8], entry: &[u8], flags: u8) {
+    let (copy, rest) = room.split_at_mut(entry.len());
+    copy.copy_from_slice(entry);
+    rest.fill(0);
+    room[STATE_AT] |= flags;
+    length(room.len()).write(&mut room[28..]);
+}
+
+/// Makes a live entry the tomb of its key, in its room.
+pub(super) fn entomb(entry: &mut [u8]) {
+    0_u32.write(&mut entry[16..]);
+    entry[STATE_AT] = TOMB;
 }
 
 /// The bytes of a live entry's value.
@@ -150,7 +243,7 @@ pub(super) fn value_mut(entry: &mut [u8]) -> &mut [u8] {
 /// Marks an entry dead, and links it before `next_free`.
 pub(super) fn bury(entry: &mut [u8], next_free: u64) {
     next_free.write(entry);
-    DEAD.write(&mut entry[26..]);
+    entry[STATE_AT] = DEAD;
 }
 
 /// What a dead entry is linked before.
@@ -176,15 +269,27 @@ mod tests {
             namespace: 9,
         };
         let mut room = vec![0xee; entry_bytes(3, 12)];
-        write(&mut room, &key, 12, false);
+        write(&mut room, &key, 12, LIVE | EXPIRES_WALL, false);
         value_mut(&mut room).copy_from_slice(&[7; 12]);
         let mut by_hand = vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0, 0, 0, 0, 0];
-        by_hand.extend_from_slice(&[12, 0, 0, 0, 3, 0, 0, 0, 1, 2, 1, 0, 56, 0, 0, 0]);
+        by_hand.extend_from_slice(&[12, 0, 0, 0, 3, 0, 0, 0x41, 1, 2, 0, 0, 56, 0, 0, 0]);
         by_hand.extend_from_slice(b"abc\0\0\0\0\0");
         by_hand.extend_from_slice(&[7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 0, 0]);
         assert_eq!(room, by_hand);
         assert!(Entry(&room).is_of(&key));
         assert!(!Entry(&room).is_of(&EntryKey { key: b"abd", ..key }));
+        assert_eq!(Entry(&room).problem(), None);
+        assert_eq!(Entry(&room).expires_at(), Some((EXPIRES_WALL, 0x0707_0707_0707_0707)));
+        let mut copy = vec![0xee; 64];
+        write_copy(&mut copy, &room, HAS_ANCESTOR);
+        assert!(Entry(&copy).is_of(&key), "flags don't matter");
+        assert_eq!((copy[STATE_AT], copy[28], &copy[56..]), (0x51, 64, &[0; 8][..]));
+        entomb(&mut copy);
+        assert!(!Entry(&copy).is_of(&key) && Entry(&copy).problem().is_none());
+        assert_eq!(
+            (&copy[16..24], Entry(&copy).key()),
+            (&[0, 0, 0, 0, 3, 0, 0, 3][..], &b"abc"[..])
+        );
         bury(&mut room, 64);
         assert!(!Entry(&room).is_of(&key));
         assert_eq!(next_free(&room), 64);

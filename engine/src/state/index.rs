@@ -56,6 +56,12 @@ impl Index {
         Self { table: Table::new(SLOTS_MIN), growth: None, entry_count: 0 }
     }
 
+    /// An index with room for `entry_count` entries.
+    pub(super) fn with_capacity(entry_count: u64) -> Self {
+        let slot_count = (entry_count * 16 / 11 + 1).next_power_of_two().max(SLOTS_MIN);
+        Self { table: Table::new(slot_count), growth: None, entry_count: 0 }
+    }
+
     pub(super) fn entry_count(&self) -> u64 {
         self.entry_count
     }
@@ -100,6 +106,16 @@ impl Index {
     #[inline(always)]
     pub(super) fn candidate(&self, hash: u64) -> Option<LogOffset> {
         self.find(hash, |_| true)
+    }
+
+    /// All offsets whose tag fits.
+    pub(super) fn matches(&self, hash: u64) -> impl Iterator<Item = LogOffset> {
+        let table = self.table_of(hash);
+        let words = (hash..=u64::MAX).chain(0..).map(|at| table.get(at & table.mask));
+        words
+            .take_while(|&word| word != 0)
+            .filter(move |word| word >> OFFSET_BITS == tag(hash))
+            .map(|word| LogOffset(word & OFFSET_MASK))
     }
 
     #[inline(always)]

@@ -4,8 +4,8 @@
 //! only once they are touched.
 //!
 //! Why not a `Vec`: a table of 128 MiB on 4-KiB pages misses the TLB at nearly every probe. Large
-//! blocks ask for huge pages here, which a `Vec` can't; and segments of the state log will be
-//! mappings too.
+//! blocks ask for huge pages here, which a `Vec` can't. The log's own segments are `io::mapping`'s
+//! regions, which other threads may read; the index is the shard's alone.
 
 use memmap2::MmapMut;
 

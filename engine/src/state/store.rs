@@ -2,9 +2,11 @@
 
 use super::arena::Arena;
 use super::cursor::slot_entries;
-use super::entry::{self, Entry};
+use super::entry::{self, Entry, HAS_ANCESTOR, LIVE};
 use super::index::Index;
-use super::{EntryKey, LogOffset, OperatorId};
+use super::maintain::Maintenance;
+use super::{EntryKey, ExpiryClock, ExpiryKind, LogOffset, OperatorId, StoreSettings};
+use crate::io::mapping::Region;
 use crate::record::{Fixed, KeyHash, Slot};
 
 /// How many records are worth touching at once: more than the memory system has in flight.
@@ -13,8 +15,12 @@ pub const TOUCHED_MAX: usize = 32;
 /// A shard's state: entries of bytes by (operator, slot, key, namespace).
 #[derive(Debug)]
 pub struct Store {
-    index: Index,
-    arena: Arena,
+    pub(super) index: Index,
+    pub(super) arena: Arena,
+    pub(super) maintenance: Maintenance,
+    pub(super) budget_bytes: Option<u64>,
+    /// Regions that are needed no more, until somebody drops them elsewhere.
+    pub(super) retired: Vec<Region>,
 }
 
 impl Default for Store {
@@ -24,10 +30,26 @@ impl Default for Store {
 }
 
 impl Store {
-    /// An empty store. It takes memory as entries come.
+    /// An empty store with the usual settings. It takes memory as entries come.
     #[must_use]
     pub fn new() -> Self {
-        Self { index: Index::new(), arena: Arena::new() }
+        Self::with_settings(&StoreSettings::default())
+    }
+
+    /// An empty store.
+    #[must_use]
+    pub fn with_settings(settings: &StoreSettings) -> Self {
+        Self::of_parts(settings, Index::new(), Arena::new(settings))
+    }
+
+    pub(super) fn of_parts(settings: &StoreSettings, index: Index, arena: Arena) -> Self {
+        Self {
+            index,
+            arena,
+            maintenance: Maintenance::default(),
+            budget_bytes: settings.budget_bytes,
+            retired: Vec::new(),
+        }
     }
 
     /// The entry of `key`.
@@ -43,7 +65,10 @@ impl Store {
     #[inline(always)]
     #[must_use]
     pub fn find_hinted(&self, key: &EntryKey<'_>, hint: LogOffset) -> Option<LogOffset> {
-        if self.arena.is_room(hint) && self.arena.entry(hint).is_of(key) {
+        if let Some(entry) = self.arena.room_at(hint)
+            && entry.is_of(key)
+            && !self.arena.is_dead(hint)
+        {
             return Some(hint);
         }
         self.find(key)
@@ -53,11 +78,11 @@ impl Store {
     #[inline(always)]
     #[must_use]
     pub fn read_hinted(&self, key: &EntryKey<'_>, hint: LogOffset) -> Option<(LogOffset, &[u8])> {
-        if self.arena.is_room(hint) {
-            let entry = self.arena.entry(hint);
-            if entry.is_of(key) {
-                return Some((hint, entry.value()));
-            }
+        if let Some(entry) = self.arena.room_at(hint)
+            && entry.is_of(key)
+            && !self.arena.is_dead(hint)
+        {
+            return Some((hint, entry.value()));
         }
         let offset = self.find(key)?;
         Some((offset, self.value(offset)))
@@ -98,22 +123,74 @@ impl Store {
     /// cache. A hint, as [`Store::touch`] is; so `offset` may be stale.
     #[inline(always)]
     pub fn touch_at(&self, offset: LogOffset, at: usize) {
-        if self.arena.is_room(offset) {
-            let entry = self.arena.entry(offset);
+        if let Some(entry) = self.arena.room_at(offset) {
             std::hint::black_box(entry.0[0]);
             std::hint::black_box(entry.0.get(entry::HEADER_BYTES + 8 + at).copied());
         }
     }
 
+    /// All entries of an operator with this hash and namespace: several only where two keys have
+    /// one hash.
+    pub fn candidates(
+        &self,
+        operator: OperatorId,
+        hash: KeyHash,
+        namespace: u64,
+    ) -> impl Iterator<Item = LogOffset> {
+        self.index
+            .matches(EntryKey::mixed(hash, operator, namespace))
+            .filter(move |&offset| self.is_at(operator, hash, namespace, offset))
+    }
+
     /// Adds the entry of `key`, which has none, with a value of `value_bytes` zeroes.
     pub fn insert(&mut self, key: &EntryKey<'_>, value_bytes: usize) -> LogOffset {
+        self.insert_flagged(key, value_bytes, LIVE)
+    }
+
+    /// Adds the entry of `key`, which has none, that is void from a time on. That time stands in
+    /// the first 8 of its `value_bytes`, an i64 of microseconds; [`Store::set`] it right away.
+    ///
+    /// Setting a later time keeps the entry longer; an earlier one may go unnoticed until the first.
+    /// Such an entry is deleted by [`Store::maintain`] some time later. Who reads it asks
+    /// [`Store::expiry`] before.
+    pub fn insert_expiring(
+        &mut self,
+        key: &EntryKey<'_>,
+        value_bytes: usize,
+        kind: ExpiryKind,
+    ) -> LogOffset {
+        assert!(value_bytes >= i64::BYTES, "the value has room for the time");
+        let offset = self.insert_flagged(key, value_bytes, LIVE | kind.flag());
+        self.arena.note_expires(offset);
+        self.maintenance.note_expiring();
+        // Until it is set, it does not expire.
+        self.set(offset, 0, i64::MAX);
+        offset
+    }
+
+    fn insert_flagged(&mut self, key: &EntryKey<'_>, value_bytes: usize, state: u8) -> LogOffset {
         debug_assert!(self.find(key).is_none(), "the entry is there already");
         let room = self.arena.take(entry::entry_bytes(key.key.len(), value_bytes));
         let bytes = &mut self.arena.entry_mut(room.offset)[..room.room_bytes];
-        entry::write(bytes, key, value_bytes, room.fresh);
+        entry::write(bytes, key, value_bytes, state, room.fresh);
         let arena = &self.arena;
         self.index.insert(key.index_hash(), room.offset, |offset| arena.entry(offset).index_hash());
         room.offset
+    }
+
+    /// Which clock the entry at `offset` expires by, and when, if it does.
+    #[inline]
+    #[must_use]
+    pub fn expiry(&self, offset: LogOffset) -> Option<(ExpiryKind, i64)> {
+        let (flags, at) = self.live(offset).expires_at()?;
+        Some((ExpiryKind::of_flags(flags)?, at))
+    }
+
+    /// Whether the entry at `offset` is void by now.
+    #[inline]
+    #[must_use]
+    pub fn is_expired(&self, offset: LogOffset, now: ExpiryClock) -> bool {
+        self.expiry(offset).is_some_and(|(kind, at)| now.has_passed(kind, at))
     }
 
     /// The entry of `key`, added where there is none; and whether it was added.
@@ -126,10 +203,11 @@ impl Store {
     }
 
     /// Makes `value` the value of `key`'s entry, whether or not there is one. An entry of another
-    /// length is replaced, and its old offset is void.
+    /// length is replaced, and its old offset is void. An entry that expires goes on expiring: its
+    /// new value starts with a time as well.
     pub fn put(&mut self, key: &EntryKey<'_>, value: &[u8]) -> LogOffset {
         let offset = match self.find(key) {
-            Some(offset) if self.value(offset).len() == value.len() => offset,
+            Some(offset) if self.value(offset).len() == value.len() => self.writable(offset),
             Some(offset) => self.replace(key, offset, value.len()),
             None => self.insert(key, value.len()),
         };
@@ -151,12 +229,20 @@ impl Store {
         T::read(&self.value(offset)[at..][..T::BYTES])
     }
 
-    /// Where the entry may be changed. In the log this copies a frozen entry to the tail; here it
-    /// lies where it lay. Go on with the answer: the offset that was passed may be void.
+    /// Where the entry may be changed: a frozen one is copied to the tail. Go on with the answer:
+    /// the offset that was passed may be void.
     #[inline(always)]
     #[must_use]
     pub fn writable(&mut self, offset: LogOffset) -> LogOffset {
-        offset
+        if self.arena.is_frozen(offset) { self.thaw(offset) } else { offset }
+    }
+
+    #[inline(never)]
+    pub(super) fn thaw(&mut self, offset: LogOffset) -> LogOffset {
+        let hash = self.live(offset).index_hash();
+        let to = self.arena.copy_to_tail(offset);
+        self.index.repoint(hash, offset, to);
+        to
     }
 
     /// Changes one field of the entry at `offset`, which [`Store::writable`] or an insertion gave.
@@ -194,10 +280,16 @@ impl Store {
 
     /// Deletes the entry at `offset`.
     pub fn delete_at(&mut self, offset: LogOffset) {
-        let hash = self.live(offset).index_hash();
+        let entry = self.live(offset);
+        let has_ancestor = entry.state() & HAS_ANCESTOR != 0;
+        let hash = entry.index_hash();
         let arena = &self.arena;
         self.index.remove(hash, offset, |offset| arena.entry(offset).index_hash());
-        self.arena.free(offset);
+        if has_ancestor || self.arena.is_frozen(offset) {
+            self.arena.bury_deep(offset);
+        } else {
+            self.arena.free(offset);
+        }
     }
 
     /// The key bytes of the entry at `offset`.
@@ -224,13 +316,7 @@ impl Store {
     /// All that the entry at `offset` is known by.
     #[must_use]
     pub fn entry_key(&self, offset: LogOffset) -> EntryKey<'_> {
-        let entry = self.live(offset);
-        EntryKey {
-            operator: entry.operator(),
-            hash: entry.hash(),
-            key: entry.key(),
-            namespace: entry.namespace(),
-        }
+        self.live(offset).entry_key()
     }
 
     /// The entries of one operator in one slot, in no order. Walks the whole store: it is for
@@ -251,10 +337,22 @@ impl Store {
         self.index.entry_count()
     }
 
-    /// How many bytes the entries and their index take.
+    /// How many bytes the live entries and their index take.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.arena.live_bytes() + self.index.table_bytes()
+    }
+
+    /// How many bytes the log has, from its oldest segment to the tail.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.arena.log_bytes()
+    }
+
+    /// How many bytes of memory the log and the index take, beside files.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.arena.resident_bytes() + self.index.table_bytes()
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (LogOffset, Entry<'_>)> {
@@ -262,7 +360,7 @@ impl Store {
     }
 
     /// Whether the entry at `offset` is still one of this operator, hash and namespace. `offset`
-    /// must have been an entry's once.
+    /// must have been an entry's once; its segment may be gone.
     #[must_use]
     pub fn is_at(
         &self,
@@ -277,23 +375,36 @@ impl Store {
 
     /// The entry at `offset`, if one of `operator` lives there still.
     pub(super) fn living(&self, operator: OperatorId, offset: LogOffset) -> Option<Entry<'_>> {
-        let entry = self.arena.entry(offset);
-        (entry.is_live() && entry.operator() == operator).then_some(entry)
+        let entry = self.arena.room_at(offset)?;
+        let lives = entry.is_live() && entry.operator() == operator && !self.arena.is_dead(offset);
+        lives.then_some(entry)
     }
 
     #[inline(always)]
-    fn live(&self, offset: LogOffset) -> Entry<'_> {
+    pub(super) fn live(&self, offset: LogOffset) -> Entry<'_> {
         let entry = self.arena.entry(offset);
         debug_assert!(entry.is_live(), "the entry at {offset:?} was deleted");
         entry
     }
 
     fn replace(&mut self, key: &EntryKey<'_>, old: LogOffset, value_bytes: usize) -> LogOffset {
+        let is_frozen = self.arena.is_frozen(old);
+        let ancestor = if is_frozen { HAS_ANCESTOR } else { 0 };
+        let state = self.live(old).state() | ancestor;
+        let expires = state & entry::EXPIRES != 0;
+        assert!(!expires || value_bytes >= i64::BYTES, "the value has room for the time");
         let room = self.arena.take(entry::entry_bytes(key.key.len(), value_bytes));
         let bytes = &mut self.arena.entry_mut(room.offset)[..room.room_bytes];
-        entry::write(bytes, key, value_bytes, room.fresh);
+        entry::write(bytes, key, value_bytes, state, room.fresh);
+        if expires {
+            self.arena.note_expires(room.offset);
+        }
         self.index.repoint(key.index_hash(), old, room.offset);
-        self.arena.free(old);
+        if is_frozen {
+            self.arena.mark_dead(old);
+        } else {
+            self.arena.free(old);
+        }
         room.offset
     }
 }

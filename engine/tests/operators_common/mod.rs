@@ -2,8 +2,8 @@
 
 use pelton::chain::{Due, KeyedOperator};
 use pelton::record::{
-    EventTime, FieldError, FieldSource, FrameHeader, FrameWriter, Item, Key, PayloadFull, Record,
-    RowWriter, Schema,
+    EventTime, FieldError, FieldLayout, FieldSource, FieldType, FrameHeader, FrameWriter, Item,
+    Key, PayloadFull, Record, RecordLayout, RowWriter, Schema, is_valid_root,
 };
 use pelton::state::Store;
 use rkyv::rancor::Failure;
@@ -61,6 +61,24 @@ impl Record for Row {
             .map(|_| ())
             .map_err(|_| PayloadFull)
     }
+    fn layout() -> RecordLayout {
+        let field = |name: &str, field_type, offset_bytes| FieldLayout {
+            name: name.to_owned(),
+            field_type,
+            optional: false,
+            offset_bytes,
+        };
+        let (order, amount) = (FieldType::UInt(64), FieldType::Int(64));
+        let fields = vec![
+            field("order", order, 0),
+            field("amount", amount, 8),
+            field("name", FieldType::Text, 16),
+        ];
+        RecordLayout { fields, root_bytes: 24 }
+    }
+    fn is_valid_payload(payload: &[u8]) -> bool {
+        is_valid_root::<ArchivedRow>(payload)
+    }
     fn decode<'a, S: FieldSource<'a>>(_: &S) -> Result<RowView<'a>, FieldError> {
         unreachable!("the tests decode no rows")
     }
@@ -80,7 +98,8 @@ pub(crate) fn at(watermark: i64) -> Due {
 /// The input has ended.
 pub(crate) const ENDED: Due = Due { watermark: EventTime::MAX, ended: true };
 
-/// Drains what is due as a body does; each item is refused once before it is taken.
+/// Drains what is due as a body does; each item is refused once before it is taken. A checkpoint
+/// begins before, and in between.
 pub(crate) fn drain<Op: KeyedOperator, T: PartialEq + std::fmt::Debug>(
     operator: &mut Op,
     state: &mut Store,
@@ -88,6 +107,7 @@ pub(crate) fn drain<Op: KeyedOperator, T: PartialEq + std::fmt::Debug>(
     read: impl for<'a> Fn(&FrameHeader, <Op::Out as Item>::View<'a>) -> T,
 ) -> Vec<T> {
     let mut items = Vec::new();
+    state.freeze();
     while operator.advance(state, due) {
         let (header, view) = operator.due(state);
         let refused = read(&header, view);
@@ -96,6 +116,9 @@ pub(crate) fn drain<Op: KeyedOperator, T: PartialEq + std::fmt::Debug>(
         let item = read(&header, view);
         assert_eq!(item, refused, "an item is repeatable");
         items.push(item);
+        if items.len() % 3 == 1 {
+            state.freeze();
+        }
         operator.done(state);
     }
     items

@@ -2,7 +2,7 @@
 
 use pelton::record::{
     Decimal, EventTime, Field, FieldError, FieldReason, FieldSchema, FieldSource, FieldType,
-    FrameWriter, Item, PayloadFull, Record, RowWriter, Schema,
+    FrameWriter, Item, PayloadFull, Record, RecordLayout, RowWriter, Schema,
 };
 use pelton::source::{Next, Split};
 
@@ -62,6 +62,12 @@ impl Record for Payment {
     }
     fn encode(_: PaymentView<'_>, _: &mut FrameWriter<'_>) -> Result<(), PayloadFull> {
         Err(PayloadFull)
+    }
+    fn layout() -> RecordLayout {
+        unreachable!("it is kept nowhere")
+    }
+    fn is_valid_payload(_: &[u8]) -> bool {
+        false
     }
     fn decode<'a, S: FieldSource<'a>>(source: &S) -> Result<PaymentView<'a>, FieldError> {
         let named = |field| move |reason: FieldReason| FieldError { field, reason };

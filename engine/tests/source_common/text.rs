@@ -21,7 +21,7 @@ pub(crate) fn file(
 ) -> FileSplit<Payment> {
     let raw = Box::new(Cursor::new(bytes.to_vec()));
     let reader = BlockReader::from_read(name.to_owned(), raw, ReaderMode::Inline, block_bytes);
-    FileSplit::new(reader.expect("memory opens"), settings)
+    FileSplit::new(reader, settings)
 }
 
 /// The rows of a file of `text`.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use pelton::Job;
 use pelton::command::{Finished, Watch, run as run_job};
-use pelton::job::{SourceOptions, Splits};
+use pelton::job::{Begin, Checkpoints, SourceOptions, Splits};
 use pelton::record::{Decimal, EventTime, TimeSpan};
 use pelton::sink::Both;
 use pelton::source::GeneratorSplit;
 
-use super::generator::Transactions;
+use super::generator::{self, Transactions};
 use super::job::{Order, Transaction, fraud};
 use super::outputs::{Total, decisions, features, quality};
 use super::quality::QualityTally;
@@ -28,8 +28,8 @@ const LATENESS_DEFAULT: TimeSpan = TimeSpan::minutes(10);
 /// # Errors
 /// The rules, the inputs, the outputs, or the job.
 pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
-    let (job, tally) = plan(&args)?;
-    let finished = run_job(job, args.run.settings(), args.run.watch())?;
+    let settings = args.run.settings("fraud")?;
+    let (finished, tally) = run_job(|| plan(&args), settings, args.run.watch())?;
     let finished = finished.with(FraudSection { quality: tally.total().quality() });
     args.run.show(&finished, "Fraud decisions: latency from the intended arrival")?;
     Ok(())
@@ -68,6 +68,8 @@ pub struct GeneratedFiles {
     pub report: PathBuf,
     /// The latencies as a picture.
     pub plot: PathBuf,
+    /// The state directory.
+    pub state: PathBuf,
 }
 
 /// Runs the fraud job on `count` generated transactions, which arrive at `rate` a second.
@@ -81,25 +83,36 @@ pub fn run_generated(
     files: &GeneratedFiles,
 ) -> Result<Finished<FraudSection>, ProgramError> {
     let rules: Arc<CompiledRules> = Arc::new(Rules::load(None)?);
-    let job = Job::new();
-    let mut generated = Transactions::new(seed, count);
-    let split = GeneratorSplit::new("generated", move |_| {
-        generated.next().map(|t| Transaction {
-            transaction_id: t.transaction_id,
-            time: EventTime(t.time_micros),
-            customer_id: t.customer_id,
-            terminal_id: t.terminal_id,
-            amount: Decimal(t.amount_micros),
-            fraud: Some(t.fraud),
-            scenario: Some(t.scenario),
-        })
-    });
-    let transactions = job.source(Splits::new(vec![split]), SourceOptions::new());
-    let decided = fraud(transactions, Arc::clone(&rules), Order::Arrival);
-    let tally = quality(Arc::clone(&rules));
-    decided.to(Both(decisions(&files.decisions, rules), tally.clone()));
-    let settings = pelton::Settings { rate: Some(rate), ..pelton::Settings::default() };
-    let watch = Watch { records_total: Some(count), silent: false };
-    let finished = run_job(job, settings, watch)?;
+    let make = || {
+        let job = Job::new();
+        let mut generated = Transactions::new(seed, count);
+        let split = GeneratorSplit::new("generated", move |_| generated.next().map(transaction));
+        let transactions = job.source(Splits::new(vec![split]), SourceOptions::new());
+        let decided = fraud(transactions, Arc::clone(&rules), Order::Arrival);
+        let tally = quality(Arc::clone(&rules));
+        decided.to(Both(decisions(&files.decisions, Arc::clone(&rules)), tally.clone()));
+        Ok::<_, ProgramError>((job, tally))
+    };
+    // A demo begins anew each time.
+    let checkpoints = Checkpoints::new(&files.state).job("fraud").begin(Begin::Fresh);
+    let settings = pelton::Settings {
+        rate: Some(rate),
+        checkpoints: Some(checkpoints),
+        ..pelton::Settings::default()
+    };
+    let watch = Watch { records_total: Some(count), ..Watch::default() };
+    let (finished, tally) = run_job(make, settings, watch)?;
     Ok(finished.with(FraudSection { quality: tally.total().quality() }))
+}
+
+fn transaction(t: generator::GeneratedTransaction) -> Transaction {
+    Transaction {
+        transaction_id: t.transaction_id,
+        time: EventTime(t.time_micros),
+        customer_id: t.customer_id,
+        terminal_id: t.terminal_id,
+        amount: Decimal(t.amount_micros),
+        fraud: Some(t.fraud),
+        scenario: Some(t.scenario),
+    }
 }

@@ -10,7 +10,7 @@
 use std::marker::PhantomData;
 
 use super::fold::{Fold, Kinds};
-use crate::chain::{Due, KeyedOperator};
+use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{
     Change, ChangeView, EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Record, RowKind,
 };
@@ -75,6 +75,16 @@ where
 
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
+    }
+
+    fn states(&self) -> Vec<OperatorState> {
+        vec![OperatorState {
+            id: self.operator,
+            kind: "aggregate",
+            identity: String::new(),
+            key: K::layout(),
+            values: vec![StateLayout::new("value", 0..=0, V::State::layout())],
+        }]
     }
 
     #[inline(always)]

@@ -30,8 +30,8 @@ use std::marker::PhantomData;
 use super::exact_head::{Head, Window};
 use super::exact_log::{Event, Log, touch_event};
 use super::fold::{Invertible, Kinds};
-use crate::chain::KeyedOperator;
-use crate::record::{Fixed, FrameHeader, Item, Key, KeyHash, Paired, Record, TimeSpan};
+use crate::chain::{KeyedOperator, OperatorState, StateLayout};
+use crate::record::{Fixed, FrameHeader, Item, Key, KeyHash, Layout, Paired, Record, TimeSpan};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 
 /// The windows of an [`ExactWindows`].
@@ -277,6 +277,22 @@ where
     type In = I;
     type Out = Windowed<I, V, N>;
     type Emission = [V::State; N];
+
+    fn states(&self) -> Vec<OperatorState> {
+        let head = Head::<V::Item, V::State, N>::layout();
+        let events = Layout::Repeated(Box::new(Event::<V::Item>::layout()));
+        let lengths = self.reaches.map(|reach| reach - self.delay);
+        vec![OperatorState {
+            id: self.operator,
+            kind: "exact_windows",
+            identity: format!("lengths {lengths:?} us, delay {} us", self.delay),
+            key: K::layout(),
+            values: vec![
+                StateLayout::new("windows", 0..=0, head),
+                StateLayout::new("events", 1..=u64::MAX, events),
+            ],
+        }]
+    }
 
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);

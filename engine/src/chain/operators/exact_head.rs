@@ -15,7 +15,7 @@
 //! the oldest event says whether it leaves and what leaves with it, so a window looks into a chunk
 //! once for each event that leaves, for the one behind it.
 
-use crate::record::Fixed;
+use crate::record::{Fixed, Layout};
 use crate::state::LogOffset;
 
 /// One window of a key.
@@ -68,6 +68,15 @@ impl<I: Fixed, S: Fixed> Fixed for Window<I, S> {
         let bytes = &mut bytes[..Self::BYTES];
         (self.oldest, self.hint, self.oldest_time, self.oldest_item, self.state).write(bytes);
     }
+    fn layout() -> Layout {
+        Layout::fields([
+            ("oldest", u64::layout()),
+            ("hint", LogOffset::layout()),
+            ("oldest_time", Layout::Time),
+            ("oldest_item", I::layout()),
+            ("state", S::layout()),
+        ])
+    }
 }
 
 impl<I: Fixed, S: Fixed, const N: usize> Fixed for Head<I, S, N> {
@@ -87,5 +96,18 @@ impl<I: Fixed, S: Fixed, const N: usize> Fixed for Head<I, S, N> {
         let Self { to_add, to_add_time, next_hint, to_add_hint, .. } = self;
         (to_add, to_add_time, next_hint, to_add_hint).write(&mut bytes[32..]);
         self.windows.write(&mut bytes[64..]);
+    }
+    fn layout() -> Layout {
+        Layout::fields([
+            ("first", u64::layout()),
+            ("next", u64::layout()),
+            ("newest_time", Layout::Time),
+            ("newest_order", u64::layout()),
+            ("to_add", u64::layout()),
+            ("to_add_time", Layout::Time),
+            ("next_hint", LogOffset::layout()),
+            ("to_add_hint", LogOffset::layout()),
+            ("windows", <[Window<I, S>; N]>::layout()),
+        ])
     }
 }

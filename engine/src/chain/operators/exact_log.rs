@@ -10,7 +10,7 @@
 
 use std::marker::PhantomData;
 
-use crate::record::Fixed;
+use crate::record::{Fixed, Layout};
 use crate::state::{EntryKey, LogOffset, Store};
 
 /// What stands in the log for a record.
@@ -31,6 +31,10 @@ impl<I: Fixed> Fixed for Event<I> {
     #[inline(always)]
     fn write(self, bytes: &mut [u8]) {
         (self.time, self.order, self.item).write(&mut bytes[..Self::BYTES]);
+    }
+    fn layout() -> Layout {
+        let (time, order) = (Layout::Time, u64::layout());
+        Layout::fields([("time", time), ("order", order), ("item", I::layout())])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use crate::record::Fixed;
+use crate::record::{Fixed, Layout};
 
 /// The types that an operator is of, and holds none of.
 pub(super) type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
@@ -117,6 +117,9 @@ macro_rules! fixed_struct {
             #[inline(always)]
             fn write(self, bytes: &mut [u8]) {
                 ($(self.$field,)*).write(bytes);
+            }
+            fn layout() -> Layout {
+                Layout::fields([$((stringify!($field), <$kind as Fixed>::layout())),*])
             }
         }
     };

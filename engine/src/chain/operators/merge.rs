@@ -13,8 +13,12 @@
 
 use std::marker::PhantomData;
 
-use crate::record::{Fixed, Frame, FrameHeader, IngressPosition, Item, KeyHash, Record};
-use crate::state::{EntryKey, LogOffset, OperatorId, Store};
+use crate::chain::described::verified;
+use crate::chain::{OperatorState, StateLayout};
+use crate::record::{
+    EventTime, Fixed, Frame, FrameHeader, IngressPosition, Item, KeyHash, Layout, Record,
+};
+use crate::state::{EntryKey, LogOffset, OperatorId, StateError, Store};
 
 /// Which input of two a frame came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,17 @@ pub trait PairOperator: Send + 'static {
     type Out: Item;
     /// What `apply` hands to `output` and `done`.
     type Emission: Copy + Send;
+
+    /// The states that it keeps, one description an operator id.
+    fn states(&self) -> Vec<OperatorState>;
+
+    /// Verifies frames, which came from a disk, and makes anew what can be made from the store.
+    ///
+    /// # Errors
+    /// An entry that can't be this operator's.
+    fn rebuild(&mut self, _state: &Store, _watermark: EventTime) -> Result<(), StateError> {
+        Ok(())
+    }
 
     /// Changes state for one frame of one side; runs exactly once a frame.
     fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>) -> Option<Self::Emission>;
@@ -117,6 +132,33 @@ impl<L: Record, R: Record> PairOperator for MergeByPosition<L, R> {
     type Right = R;
     type Out = Joined<L, R>;
     type Emission = MergeEmission;
+
+    fn states(&self) -> Vec<OperatorState> {
+        vec![OperatorState {
+            id: self.operator,
+            kind: "join_by_position",
+            identity: String::new(),
+            key: Layout::fields([
+                ("split", u32::layout()),
+                ("sequence", u64::layout()),
+                ("ordinal", u32::layout()),
+            ]),
+            values: vec![
+                StateLayout::frames::<L>("left", 0..=0),
+                StateLayout::frames::<R>("right", 1..=1),
+            ],
+        }]
+    }
+
+    fn rebuild(&mut self, state: &Store, _: EventTime) -> Result<(), StateError> {
+        for offset in state.iter_operator(self.operator) {
+            match state.namespace(offset) {
+                0 => verified::<L>(state, offset)?,
+                _ => verified::<R>(state, offset)?,
+            };
+        }
+        Ok(())
+    }
 
     fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>) -> Option<MergeEmission> {
         let header = frame.header();

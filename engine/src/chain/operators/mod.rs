@@ -19,6 +19,10 @@ mod merge;
 mod pane;
 mod process;
 mod process_context;
+mod process_list;
+mod process_map;
+mod process_place;
+mod process_states;
 mod sorted;
 
 pub use aggregate::{Aggregate, AggregateEmission, Emit};
@@ -28,5 +32,6 @@ pub(crate) use merge::merge_key_hash;
 pub use merge::{Joined, MergeByPosition, MergeEmission, PairOperator, Side};
 pub use pane::{PaneSpec, PaneWindows, WindowOutput, WindowView};
 pub use process::{Process, ProcessFunction};
-pub use process_context::{ListState, ProcessContext, ValueState};
+pub use process_context::ProcessContext;
+pub use process_states::{ListState, MapState, ReducingState, States, ValueState};
 pub use sorted::Sorted;

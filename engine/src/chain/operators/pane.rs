@@ -15,10 +15,12 @@
 //! where `fired to` is the end, in slices, of the last window that the slice was in when it fired.
 //!
 //! Invariants
-//! 1. Each slice has one place in the heap, at the end of its next window that has not fired; when
-//!    there is none left, the slice goes.
+//! 1. Each slice has its place in the heap, at the end of its next window that has not fired; when
+//!    there is none left, the slice goes. The heap is a set: equal items count once and go together,
+//!    and the slices of two keys with one hash share theirs. It holds no offsets, as the log moves
+//!    entries.
 //! 2. The first slice of a window to come up fires it and marks all slices of the window, so the
-//!    others pass it over.
+//!    others pass it over. An item stays until all its slices have fired.
 //! 3. A window at or before the watermark never changes: a record that belongs to no later one is
 //!    counted as late, and dropped.
 
@@ -27,9 +29,9 @@ use std::collections::BinaryHeap;
 use std::marker::PhantomData;
 
 use super::fold::Merge;
-use crate::chain::{Due, KeyedOperator};
-use crate::record::{EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Record, TimeSpan};
-use crate::state::{EntryKey, LogOffset, OperatorId, Store};
+use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
+use crate::record::{EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Layout, Record, TimeSpan};
+use crate::state::{EntryKey, LogOffset, OperatorId, StateError, Store};
 
 /// Where windows lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +92,7 @@ struct Slices {
 }
 
 /// A place in the heap: the end of a window in slices, the key's hash, and a slice of it.
-type Pending = Reverse<(i128, KeyHash, u64, LogOffset)>;
+type Pending = Reverse<(i128, KeyHash, u64)>;
 
 /// A window that fires: the slice that fired it, its end and its merged state.
 #[derive(Debug, Clone, Copy)]
@@ -137,18 +139,6 @@ where
         }
     }
 
-    /// Makes the heap anew from the store, after a restart at `watermark`.
-    pub fn rebuild(&mut self, state: &Store, watermark: EventTime) {
-        self.watermark = watermark;
-        self.heap.clear();
-        for offset in state.iter_operator(self.operator) {
-            let slice = state.namespace(offset);
-            let fired_to: i128 = state.field(offset, 0);
-            let end = self.slices.end_after(fired_to).max(self.first_open_end(slice));
-            self.heap.push(Reverse((end, state.hash(offset), slice, offset)));
-        }
-    }
-
     /// The end of the first window with this slice that the watermark has not closed.
     fn first_open_end(&self, slice: u64) -> i128 {
         let closed = self.slices.closed_to(self.watermark);
@@ -156,14 +146,24 @@ where
         if first > closed { first } else { self.slices.end_after(closed) }
     }
 
-    /// Sets a slice up for its next window, or lets it go (invariant 1).
-    fn pass_on(&mut self, state: &mut Store, end: i128, slice: LogOffset) {
-        let number = state.namespace(slice);
+    /// Takes the next item, all of whose slices have fired, and sets them up for their next window,
+    /// or lets them go (invariant 1).
+    fn pass_on(&mut self, state: &mut Store) {
+        let Some(item) = self.heap.pop() else {
+            return;
+        };
+        while self.heap.peek() == Some(&item) {
+            self.heap.pop();
+        }
+        let Reverse((end, hash, number)) = item;
         let next_end = end + self.slices.slide_slices;
-        if self.slices.start_of(next_end) <= slice_number(number) {
-            self.heap.push(Reverse((next_end, state.hash(slice), number, slice)));
-        } else {
-            state.delete_at(slice);
+        let slice = |state: &Store| state.candidates(self.operator, hash, number).next();
+        if self.slices.start_of(next_end) > slice_number(number) {
+            while let Some(offset) = slice(state) {
+                state.delete_at(offset);
+            }
+        } else if slice(state).is_some() {
+            self.heap.push(Reverse((next_end, hash, number)));
         }
     }
 
@@ -200,6 +200,36 @@ where
         self.late_count
     }
 
+    fn states(&self) -> Vec<OperatorState> {
+        let Slices { slice_micros, origin, window_slices, slide_slices, first_end } = self.slices;
+        let [length, slide, offset] =
+            [window_slices, slide_slices, first_end - window_slices].map(|n| n * slice_micros);
+        let slice = [("fired_to", i128::layout()), ("value", V::State::layout())];
+        vec![OperatorState {
+            id: self.operator,
+            kind: "pane_windows",
+            identity: format!(
+                "length {length} us, slide {slide} us, offset {} us",
+                offset + origin
+            ),
+            key: K::layout(),
+            values: vec![StateLayout::new("slices", 0..=u64::MAX, Layout::fields(slice))],
+        }]
+    }
+
+    /// Makes the heap anew from the store.
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
+        self.watermark = watermark;
+        self.heap.clear();
+        for offset in state.iter_operator(self.operator) {
+            let slice = state.namespace(offset);
+            let fired_to: i128 = state.field(offset, 0);
+            let end = self.slices.end_after(fired_to).max(self.first_open_end(slice));
+            self.heap.push(Reverse((end, state.hash(offset), slice)));
+        }
+        Ok(())
+    }
+
     #[inline(always)]
     fn apply(
         &mut self,
@@ -225,7 +255,7 @@ where
         if added {
             state.set(offset, 0, i128::MIN / 2);
             let end = self.first_open_end(namespace);
-            self.heap.push(Reverse((end, header.key_hash, namespace, offset)));
+            self.heap.push(Reverse((end, header.key_hash, namespace)));
         }
         None
     }
@@ -239,16 +269,18 @@ where
         let closed = self.slices.closed_to(self.watermark);
         while self.firing.is_none() {
             let next = self.heap.peek();
-            let Some(&Reverse((end, _, _, slice))) =
+            let Some(&Reverse((end, hash, number))) =
                 next.filter(|Reverse((end, ..))| due.ended || *end <= closed)
             else {
                 return false;
             };
-            self.heap.pop();
-            if state.field::<i128>(slice, 0) >= end {
-                self.pass_on(state, end, slice);
+            let unfired = state
+                .candidates(self.operator, hash, number)
+                .find(|&slice| state.field::<i128>(slice, 0) < end);
+            let Some(slice) = unfired else {
+                self.pass_on(state);
                 continue;
-            }
+            };
             let states = self.slices_of(state, end, slice);
             let merged = states
                 .fold(V::start(), |merged, slice| V::merge(merged, state.field(slice, STATE_AT)));
@@ -271,22 +303,22 @@ where
     }
 
     fn done(&mut self, state: &mut Store) {
-        let Some(Firing { slice, end, .. }) = self.firing.take() else {
+        let Some(Firing { mut slice, end, .. }) = self.firing.take() else {
             return;
         };
-        // A window has few slices; their offsets stay good while their fields change.
         let first = self.slices.start_of(end);
         for number in first..end {
             let Some(namespace) = slice_namespace(number) else {
                 continue;
             };
             let key = EntryKey { namespace, ..state.entry_key(slice) };
-            if let Some(offset) = state.find(&key) {
-                let offset = state.writable(offset);
+            if let Some(found) = state.find(&key) {
+                let offset = state.writable(found);
                 state.set(offset, 0, end);
+                // The slice that fired may itself have moved.
+                slice = if found == slice { offset } else { slice };
             }
         }
-        self.pass_on(state, end, slice);
     }
 }
 

@@ -7,8 +7,9 @@
 //! 1. The function runs once a record and once a timer. What it emits is in the outbox before any of
 //!    it leaves, and no input, watermark or barrier passes while the outbox holds something.
 //! 2. A timer is an entry of the operator's second id, its namespace the time; the heap is an index
-//!    of them, and an item whose entry is gone is passed over. A timer fires once for a key and time,
-//!    however often it was set.
+//!    of them, without offsets, as the log moves entries. It is a set: equal items count once, and two
+//!    keys with one hash share theirs, which goes when no entry is left. A timer fires once for a key
+//!    and time, however often it was set.
 //! 3. A timer's entry goes before its function runs, so the function may set the same time again.
 //!    One that always sets a time that has passed never ends, as any loop.
 
@@ -17,10 +18,11 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 
 use super::process_context::{ProcessContext, Scope, time_of, timer_namespace};
+use super::process_states::{Declared, States};
 use super::sorted::FrameBuffer;
-use crate::chain::{Due, KeyedOperator};
-use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Record};
-use crate::state::{EntryKey, LogOffset, OperatorId, Store};
+use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
+use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Layout, Record};
+use crate::state::{EntryKey, OperatorId, StateError, Store};
 
 /// What a user writes.
 pub trait ProcessFunction: Send + 'static {
@@ -30,6 +32,10 @@ pub trait ProcessFunction: Send + 'static {
     type In: Record;
     /// The record that leaves.
     type Out: Record;
+
+    /// Declares the function's states: each under a name that people see, and that ties it to what
+    /// an earlier version of the job has kept. Using one that is not declared is a panic.
+    fn states(&self, _states: &mut States) {}
 
     /// A record has come.
     fn on_record(
@@ -56,8 +62,8 @@ pub(super) struct Outbox {
     pub(super) frames: VecDeque<FrameBuffer>,
     /// Emptied buffers.
     pub(super) spare: Vec<FrameBuffer>,
-    /// Timers by time, hash and number; see invariant 2.
-    pub(super) timers: BinaryHeap<Reverse<(EventTime, KeyHash, LogOffset)>>,
+    /// Timers by time and hash; see invariant 2.
+    pub(super) timers: BinaryHeap<Reverse<(EventTime, KeyHash)>>,
 }
 
 /// Runs a [`ProcessFunction`].
@@ -68,6 +74,8 @@ pub struct Process<P> {
     watermark: EventTime,
     outbox: Outbox,
     key: Vec<u8>,
+    declared: Declared,
+    wall_micros: i64,
 }
 
 impl<P> fmt::Debug for Process<P> {
@@ -80,6 +88,8 @@ impl<P> fmt::Debug for Process<P> {
 impl<P: ProcessFunction> Process<P> {
     /// Runs `function`, with its values and lists under `state_id` and its timers under `timer_id`.
     pub fn new(state_id: OperatorId, timer_id: OperatorId, function: P) -> Self {
+        let mut states = States::default();
+        function.states(&mut states);
         Self {
             state_id,
             timer_id,
@@ -87,36 +97,38 @@ impl<P: ProcessFunction> Process<P> {
             watermark: EventTime::MIN,
             outbox: Outbox::default(),
             key: Vec::new(),
+            declared: states.declared,
+            wall_micros: 0,
         }
     }
 
-    /// Makes the heap of timers anew from the store, after a restart at `watermark`.
-    pub fn rebuild(&mut self, state: &Store, watermark: EventTime) {
-        self.watermark = watermark;
-        self.outbox.timers = state
-            .iter_operator(self.timer_id)
-            .map(|offset| Reverse((time_of(state.namespace(offset)), state.hash(offset), offset)))
-            .collect();
-    }
-
-    /// Runs the next timer at or before the watermark; says whether there was one.
+    /// Runs the next timer at or before the watermark; says whether there was an item for it.
     fn fire(&mut self, state: &mut Store, due: Due) -> bool {
-        let Some(&Reverse((time, hash, offset))) = self.outbox.timers.peek() else {
+        let Some(&Reverse((time, hash))) = self.outbox.timers.peek() else {
             return false;
         };
         if time > due.watermark && !due.ended {
             return false;
         }
-        self.outbox.timers.pop();
-        if !state.is_at(self.timer_id, hash, timer_namespace(time), offset) {
+        let timer = state.candidates(self.timer_id, hash, timer_namespace(time)).next();
+        let Some(offset) = timer else {
+            while self.outbox.timers.peek() == Some(&Reverse((time, hash))) {
+                self.outbox.timers.pop();
+            }
             return true;
-        }
+        };
         self.key.clear();
         self.key.extend_from_slice(state.key(offset));
         state.delete_at(offset);
         let header = FrameHeader::at_time(hash, time);
-        let scope =
-            Scope { header, key: &self.key, state_id: self.state_id, timer_id: self.timer_id };
+        let scope = Scope {
+            header,
+            key: &self.key,
+            state_id: self.state_id,
+            timer_id: self.timer_id,
+            declared: self.declared,
+            wall_micros: self.wall_micros,
+        };
         let mut context = ProcessContext::new(state, &mut self.outbox, scope, self.watermark);
         let key = P::Key::from_bytes(&self.key);
         self.function.on_timer(&mut context, key, time);
@@ -132,6 +144,36 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
 
     const HAS_DUE: bool = true;
 
+    fn states(&self) -> Vec<OperatorState> {
+        let mut states = States::default();
+        self.function.states(&mut states);
+        let described = |id, kind, values| OperatorState {
+            id,
+            kind,
+            identity: String::new(),
+            key: P::Key::layout(),
+            values,
+        };
+        let timers = vec![StateLayout::new("timers", 0..=u64::MAX, Layout::Unit)];
+        vec![
+            described(self.state_id, "process", states.layouts),
+            described(self.timer_id, "timers", timers),
+        ]
+    }
+
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
+        self.watermark = watermark;
+        self.outbox.timers = state
+            .iter_operator(self.timer_id)
+            .map(|offset| Reverse((time_of(state.namespace(offset)), state.hash(offset))))
+            .collect();
+        Ok(())
+    }
+
+    fn tick(&mut self, wall_micros: i64) {
+        self.wall_micros = wall_micros;
+    }
+
     fn apply(
         &mut self,
         state: &mut Store,
@@ -139,9 +181,10 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
         key: <P::Key as Key>::View<'_>,
         view: <P::In as Item>::View<'_>,
     ) -> Option<()> {
-        let (state_id, timer_id) = (self.state_id, self.timer_id);
+        let Self { state_id, timer_id, declared, wall_micros, .. } = *self;
         P::Key::with_bytes(key, |bytes| {
-            let scope = Scope { header: *header, key: bytes, state_id, timer_id };
+            let scope =
+                Scope { header: *header, key: bytes, state_id, timer_id, declared, wall_micros };
             let mut context = ProcessContext::new(state, &mut self.outbox, scope, self.watermark);
             self.function.on_record(&mut context, key, view);
         });

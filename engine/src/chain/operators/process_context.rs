@@ -1,50 +1,19 @@
-//! What a process function may do: its key's values and lists, timers, and emitting.
-//!
-//! Values and lists are named by a small number that is unique in the function. Their entries:
-//!
-//! ```text
-//! namespace  | kind 8 bits | field 16 bits | chunk 40 bits |
-//!   kind 0: a value                         the value's bytes
-//!   kind 1: a list's head                   item count 8
-//!   kind 2: a list's chunk                  16 items, the last chunk's rest zero
-//! ```
+//! What a process function may do: read and change its key's states, set timers, and emit.
 
 use std::cmp::Reverse;
 use std::marker::PhantomData;
 
+use super::fold::Fold;
 use super::process::{Outbox, timer_key};
-use crate::record::{EventTime, Fixed, FrameHeader, Record};
-use crate::state::{EntryKey, OperatorId, Store};
-
-/// Names a value of a key: `ValueState::<u64>::new(0)`.
-#[derive(Debug, Clone, Copy)]
-pub struct ValueState<T> {
-    field: u16,
-    kind: PhantomData<fn() -> T>,
-}
-
-/// Names a list of a key: `ListState::<u64>::new(0)`.
-#[derive(Debug, Clone, Copy)]
-pub struct ListState<T> {
-    field: u16,
-    kind: PhantomData<fn() -> T>,
-}
-
-impl<T: Fixed> ValueState<T> {
-    /// The value with this number.
-    #[must_use]
-    pub const fn new(field: u16) -> Self {
-        Self { field, kind: PhantomData }
-    }
-}
-
-impl<T: Fixed> ListState<T> {
-    /// The list with this number.
-    #[must_use]
-    pub const fn new(field: u16) -> Self {
-        Self { field, kind: PhantomData }
-    }
-}
+use super::process_list::List;
+use super::process_map::Map;
+use super::process_place::Place;
+use super::process_states::{
+    Declared, KIND_CHUNK, KIND_LIST, KIND_REDUCED, KIND_VALUE, ListState, MapState, ReducingState,
+    StateKind, StateName, ValueState,
+};
+use crate::record::{EventTime, Fixed, FrameHeader, Key, Record};
+use crate::state::{ExpiryKind, OperatorId, Store};
 
 /// Whose turn it is: the record's or timer's header, and the key.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +22,8 @@ pub(super) struct Scope<'k> {
     pub(super) key: &'k [u8],
     pub(super) state_id: OperatorId,
     pub(super) timer_id: OperatorId,
+    pub(super) declared: Declared,
+    pub(super) wall_micros: i64,
 }
 
 /// A process function's hands, for one record or timer.
@@ -65,11 +36,6 @@ pub struct ProcessContext<'a, Out> {
     emitted: u32,
     out: PhantomData<fn(Out)>,
 }
-
-const KIND_VALUE: u64 = 0;
-const KIND_LIST: u64 = 1;
-const KIND_CHUNK: u64 = 2;
-const CHUNK_ITEMS: u64 = 16;
 
 impl<'a, Out: Record> ProcessContext<'a, Out> {
     pub(super) fn new(
@@ -103,72 +69,112 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
         self.outbox.frames.push_back(buffer);
     }
 
-    /// The key's value, if it was set.
+    /// The key's value, if it was set and has not expired. One look-up.
     #[must_use]
     pub fn get<T: Fixed>(&self, value: ValueState<T>) -> Option<T> {
-        let offset = self.store.find(&self.entry(KIND_VALUE, value.field, 0))?;
-        Some(self.store.field(offset, 0))
+        let place = self.place(StateKind::Value, value.name);
+        let offset = place.find(self.store, KIND_VALUE, 0)?;
+        Some(self.store.field(offset, place.prefix_bytes()))
     }
 
-    /// Sets the key's value.
+    /// Sets the key's value. One look-up.
     pub fn set<T: Fixed>(&mut self, value: ValueState<T>, to: T) {
-        let key = self.entry(KIND_VALUE, value.field, 0);
-        let (offset, _) = self.store.find_or_insert(&key, T::BYTES);
-        let offset = self.store.writable(offset);
-        self.store.set(offset, 0, to);
+        let place = self.place(StateKind::Value, value.name);
+        let (offset, _) = place.write(self.store, KIND_VALUE, 0, T::BYTES);
+        self.store.set(offset, place.prefix_bytes(), to);
     }
 
     /// Forgets the key's value.
     pub fn clear<T: Fixed>(&mut self, value: ValueState<T>) {
-        self.store.delete(&self.entry(KIND_VALUE, value.field, 0));
+        self.place(StateKind::Value, value.name).delete(self.store, KIND_VALUE, 0);
     }
 
-    /// Appends to the key's list.
+    /// Folds `input` into the key's value; answers what it says then. One look-up.
+    pub fn reduce<F: Fold>(&mut self, state: ReducingState<F>, input: F::Input) -> F::Output {
+        let place = self.place(StateKind::Reducing, state.name);
+        let (offset, is_new) = place.write(self.store, KIND_REDUCED, 0, F::State::BYTES);
+        let at = place.prefix_bytes();
+        let before = if is_new { F::start() } else { self.store.field(offset, at) };
+        let after = F::add(before, input);
+        self.store.set(offset, at, after);
+        F::output(after)
+    }
+
+    /// What the folded value says, if anything was folded and it has not expired.
+    #[must_use]
+    pub fn reduced<F: Fold>(&self, state: ReducingState<F>) -> Option<F::Output> {
+        let place = self.place(StateKind::Reducing, state.name);
+        let offset = place.find(self.store, KIND_REDUCED, 0)?;
+        Some(F::output(self.store.field(offset, place.prefix_bytes())))
+    }
+
+    /// Forgets the folded value.
+    pub fn clear_reduced<F: Fold>(&mut self, state: ReducingState<F>) {
+        self.place(StateKind::Reducing, state.name).delete(self.store, KIND_REDUCED, 0);
+    }
+
+    /// Appends to the key's list. Two look-ups.
     pub fn append<T: Fixed>(&mut self, list: ListState<T>, item: T) {
-        let head = self.entry(KIND_LIST, list.field, 0);
-        let (head, _) = self.store.find_or_insert(&head, u64::BYTES);
-        let count: u64 = self.store.field(head, 0);
-        let chunk = self.entry(KIND_CHUNK, list.field, count / CHUNK_ITEMS);
-        let (chunk, _) = self.store.find_or_insert(&chunk, item_at::<T>(CHUNK_ITEMS));
-        let chunk = self.store.writable(chunk);
-        self.store.set(chunk, item_at::<T>(count % CHUNK_ITEMS), item);
-        let head = self.store.writable(head);
-        self.store.set(head, 0, count + 1);
+        self.list(list).push(self.store, item);
     }
 
-    /// The key's list, the oldest item first.
+    /// The key's list, the oldest item first, without what has expired. A look-up for 16 items.
     pub fn iter<T: Fixed>(&self, list: ListState<T>) -> impl Iterator<Item = T> {
-        let count = self.list_count(list);
-        (0..count.div_ceil(CHUNK_ITEMS)).flat_map(move |number| {
-            let chunk = self.store.find(&self.entry(KIND_CHUNK, list.field, number));
-            let chunk = chunk.expect("a list has all of its chunks");
-            let items = CHUNK_ITEMS.min(count - number * CHUNK_ITEMS);
-            (0..items).map(move |place| self.store.field(chunk, item_at::<T>(place)))
-        })
+        self.list(list).iter(self.store).map(|(_, item)| item)
     }
 
-    /// How many items the key's list has.
+    /// How many items the key's list has. With a time to live it is walked.
     #[must_use]
     pub fn list_count<T: Fixed>(&self, list: ListState<T>) -> u64 {
-        let head = self.store.find(&self.entry(KIND_LIST, list.field, 0));
-        head.map_or(0, |head| self.store.field(head, 0))
+        let items = self.list(list);
+        if list.name.ttl.is_some() {
+            return items.iter(self.store).map(|_| 1).sum();
+        }
+        let (first, next) = items.bounds(self.store);
+        next - first
     }
 
     /// Forgets the key's list.
     pub fn clear_list<T: Fixed>(&mut self, list: ListState<T>) {
-        for number in 0..self.list_count(list).div_ceil(CHUNK_ITEMS) {
-            self.store.delete(&self.entry(KIND_CHUNK, list.field, number));
-        }
-        self.store.delete(&self.entry(KIND_LIST, list.field, 0));
+        self.list(list).clear(self.store);
+    }
+
+    /// What the key's map holds for `at`, if it has not expired. One look-up.
+    #[must_use]
+    pub fn map_get<K: Key, T: Fixed>(&self, map: MapState<K, T>, at: K::View<'_>) -> Option<T> {
+        self.map(map).get(self.store, at)
+    }
+
+    /// Puts a value into the key's map. A few look-ups.
+    pub fn map_insert<K: Key, T: Fixed>(&mut self, map: MapState<K, T>, at: K::View<'_>, to: T) {
+        self.map(map).insert(self.store, at, to);
+    }
+
+    /// Takes a value out of the key's map; says whether it was there. A few look-ups.
+    pub fn map_remove<K: Key, T: Fixed>(&mut self, map: MapState<K, T>, at: K::View<'_>) -> bool {
+        self.map(map).remove(self.store, at)
+    }
+
+    /// The key's map, in no order that may be relied on. A look-up an entry.
+    pub fn map_iter<K: Key, T: Fixed>(
+        &self,
+        map: MapState<K, T>,
+    ) -> impl Iterator<Item = (K::View<'_>, T)> {
+        self.map(map).iter(self.store)
+    }
+
+    /// Forgets the key's map.
+    pub fn clear_map<K: Key, T: Fixed>(&mut self, map: MapState<K, T>) {
+        self.map(map).clear(self.store);
     }
 
     /// Calls `on_timer` for this key once the watermark reaches `time`: right after this record,
     /// where it has already.
     pub fn set_timer(&mut self, time: EventTime) {
-        let (offset, added) = self.store.find_or_insert(&timer_key(&self.scope, time), 0);
+        let (_, added) = self.store.find_or_insert(&timer_key(&self.scope, time), 0);
         if added {
             let hash = self.scope.header.key_hash;
-            self.outbox.timers.push(Reverse((time, hash, offset)));
+            self.outbox.timers.push(Reverse((time, hash)));
         }
     }
 
@@ -177,18 +183,25 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
         self.store.delete(&timer_key(&self.scope, time))
     }
 
-    fn entry(&self, kind: u64, field: u16, chunk: u64) -> EntryKey<'a> {
-        EntryKey {
-            operator: self.scope.state_id,
-            hash: self.scope.header.key_hash,
-            key: self.scope.key,
-            namespace: kind << 56 | u64::from(field) << 40 | chunk,
-        }
+    fn place(&self, kind: StateKind, name: StateName) -> Place<'a> {
+        self.scope.declared.check(kind, name);
+        let now = match name.ttl.map(|ttl| ttl.clock) {
+            Some(ExpiryKind::Wall) => self.scope.wall_micros,
+            // A record from before the watermark can't see what the watermark has swept.
+            Some(ExpiryKind::Event) => self.scope.header.event_time.max(self.watermark).0,
+            None => 0,
+        };
+        let FrameHeader { key_hash: hash, .. } = self.scope.header;
+        Place { operator: self.scope.state_id, hash, key: self.scope.key, name, now }
     }
-}
 
-fn item_at<T: Fixed>(place: u64) -> usize {
-    usize::try_from(place).expect("a place is below a chunk's items") * T::BYTES
+    fn list<T: Fixed>(&self, list: ListState<T>) -> List<'a, T> {
+        List::new(self.place(StateKind::List, list.name), KIND_LIST, KIND_CHUNK)
+    }
+
+    fn map<K: Key, T: Fixed>(&self, map: MapState<K, T>) -> Map<'a, K, T> {
+        Map::new(self.place(StateKind::Map, map.name))
+    }
 }
 
 /// A timer's time as a namespace; sorts as the times do.

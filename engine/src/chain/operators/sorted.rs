@@ -5,7 +5,8 @@
 //!
 //! Invariants
 //! 1. A record waits as an entry: its whole frame under its key, the namespace its arrival number.
-//!    The heap only says in which order to read the entries; [`Sorted::rebuild`] makes it anew.
+//!    The heap only says in which order to read the entries, by hash and number, as the log moves
+//!    them; [`Sorted::rebuild`] makes it anew. A number is unique for its key.
 //! 2. When a record is applied its entry goes, and a copy of its frame stays here until the item has
 //!    been taken. No barrier passes in between, as an item is due.
 //! 3. The wrapped operator's own time never overtakes a waiting record: it is told the watermark, but
@@ -17,13 +18,14 @@ use std::collections::BinaryHeap;
 use rkyv::ser::Serializer;
 use rkyv::ser::writer::Buffer;
 
-use crate::chain::{Due, KeyedOperator};
+use crate::chain::described::verified;
+use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Record, frame_bytes};
 use crate::record::{FRAME_ALIGN, FRAME_HEADER_BYTES, TimeSpan};
-use crate::state::{EntryKey, LogOffset, OperatorId, Store};
+use crate::state::{EntryKey, OperatorId, StateError, Store};
 
-/// Time, order, arrival number, and where the frame waits.
-type Waiting = Reverse<(EventTime, u64, u64, LogOffset)>;
+/// Time, order, arrival number, and the key's hash.
+type Waiting = Reverse<(EventTime, u64, u64, KeyHash)>;
 
 /// `Op`, with its input in the order of (time, order). `F` reads a record's order.
 #[derive(Debug)]
@@ -83,21 +85,17 @@ where
         self.heap.len()
     }
 
-    /// Makes the heap anew from the store, after a restart.
-    pub fn rebuild(&mut self, state: &Store) {
-        self.heap.clear();
-        for offset in state.iter_operator(self.operator) {
-            let frame = Frame::new(state.value(offset));
-            let order = (self.order)(frame.view::<Op::In>());
-            let number = state.namespace(offset);
-            self.next_number = self.next_number.max(number + 1);
-            self.heap.push(Reverse((frame.header().event_time, order, number, offset)));
-        }
-    }
-
     /// Applies the least waiting record.
     fn apply_next(&mut self, state: &mut Store) -> Option<Op::Emission> {
-        let Reverse((.., offset)) = self.heap.pop()?;
+        let Reverse((time, order, number, hash)) = self.heap.pop()?;
+        // Two keys with one hash may have one number, where their shards became one.
+        let mut waiting = state.candidates(self.operator, hash, number);
+        let offset = waiting.find(|&offset| {
+            let frame = Frame::new(state.value(offset));
+            frame.header().event_time == time && (self.order)(frame.view::<Op::In>()) == order
+        });
+        drop(waiting);
+        let offset = offset.expect("a record waits as an entry until it is applied");
         self.frame.copy(state.value(offset));
         self.key.clear();
         self.key.extend_from_slice(state.key(offset));
@@ -124,6 +122,36 @@ where
         self.inner.dropped_count()
     }
 
+    fn states(&self) -> Vec<OperatorState> {
+        let mut states = self.inner.states();
+        states.push(OperatorState {
+            id: self.operator,
+            kind: "sorted",
+            identity: String::new(),
+            key: Op::Key::layout(),
+            values: vec![StateLayout::frames::<Op::In>("waiting", 0..=u64::MAX)],
+        });
+        states
+    }
+
+    /// Makes the heap anew from the store, and what the wrapped operator has.
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
+        self.heap.clear();
+        for offset in state.iter_operator(self.operator) {
+            let frame = verified::<Op::In>(state, offset)?;
+            let order = (self.order)(frame.view::<Op::In>());
+            let number = state.namespace(offset);
+            self.next_number = self.next_number.max(number.saturating_add(1));
+            let header = frame.header();
+            self.heap.push(Reverse((header.event_time, order, number, state.hash(offset))));
+        }
+        self.inner.rebuild(state, watermark)
+    }
+
+    fn tick(&mut self, wall_micros: i64) {
+        self.inner.tick(wall_micros);
+    }
+
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {
         if !self.waits {
             self.inner.touch(state, hashes);
@@ -144,13 +172,13 @@ where
         self.next_number += 1;
         // No due item is being read: the body drains before the next input.
         self.frame.encode::<Op::In>(header, view);
-        let offset = Op::Key::with_bytes(key, |bytes| {
+        Op::Key::with_bytes(key, |bytes| {
             let (operator, hash) = (self.operator, header.key_hash);
             let key = EntryKey { operator, hash, key: bytes, namespace: number };
-            state.put(&key, self.frame.bytes())
+            state.put(&key, self.frame.bytes());
         });
         let order = (self.order)(view);
-        self.heap.push(Reverse((header.event_time, order, number, offset)));
+        self.heap.push(Reverse((header.event_time, order, number, header.key_hash)));
         None
     }
 

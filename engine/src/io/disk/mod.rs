@@ -16,13 +16,30 @@
 //! Why a trait object and not a type parameter: every call is a system call or a copy of many
 //! kilobytes, off the record's path; a parameter would run through the whole engine.
 
+#[cfg(target_os = "linux")]
+mod flow;
+mod latch;
+mod real;
+mod simulated;
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "hands the kernel memory to write from")]
+mod uring;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_uring.rs"]
+mod uring;
+
+use std::any::Any;
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use latch::{Latched, is_latched};
+pub use real::{FlushEngine, RealDisk};
+pub use simulated::{Fault, FaultKind, PowerLost, SimDisk};
+
 /// A file that is open for reading and writing at any offset.
-pub trait DiskFile: Send + Sync + Debug {
+pub trait DiskFile: Any + Send + Sync + Debug {
     /// Fills `bytes` from `offset` on.
     ///
     /// # Errors
@@ -57,7 +74,8 @@ pub trait DiskFile: Send + Sync + Debug {
 /// A file as it is shared.
 pub type SharedFile = Arc<dyn DiskFile>;
 
-/// One run of bytes of a [`Disk::flush`].
+/// One run of bytes of a [`Disk::flush`]. Runs of one flush never overlap: they are written in any
+/// order.
 #[derive(Debug, Clone, Copy)]
 pub struct FlushWrite<'a> {
     /// Where to.
@@ -73,7 +91,7 @@ pub trait DiskLock: Send + Sync + Debug {}
 
 /// Files by path.
 pub trait Disk: Send + Sync + Debug {
-    /// Makes a directory and those above it. Fine where it is there.
+    /// Makes a directory and those above it, durably. Fine where it is there.
     ///
     /// # Errors
     /// What the system says.

@@ -5,6 +5,7 @@
 //! Three drivers turn the same shard code: glommio (production), plain threads (where io_uring is
 //! forbidden), and the simulator (one thread, one seed).
 
+mod checkpoints;
 mod glommio;
 mod simulator;
 mod threads;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use core_affinity::CoreId;
 
+use crate::checkpoint::{CheckpointError, Coordinator};
 use crate::clock::Clock;
 use crate::metric::Hiccup;
 use crate::shard::park::{Parker, Wait, WaitStrategy, Waker, next_wait};
@@ -62,9 +64,10 @@ pub(super) struct Ended {
     pub(super) result: Result<(), JobError>,
 }
 
-/// Shards that run.
+/// Shards that run, and the checkpoint thread beside them.
 pub(super) struct Shards {
     pub(super) threads: Vec<JoinHandle<Ended>>,
+    pub(super) coordinator: Option<JoinHandle<Result<(), CheckpointError>>>,
 }
 
 /// Resolves `Auto`, by trying and not by guessing.
@@ -78,22 +81,35 @@ pub(super) fn pick(wanted: Driver, shard_count: u16, core_count: usize) -> Drive
     }
 }
 
+/// What is to be turned.
+pub(super) struct Crew {
+    pub(super) shards: Vec<Shard>,
+    /// By shard.
+    pub(super) parkers: Vec<Parker>,
+    /// Makes checkpoints, where the job has a state directory.
+    pub(super) coordinator: Option<Coordinator>,
+}
+
 pub(super) fn start(
     driver: Driver,
-    shards: Vec<Shard>,
-    parkers: Vec<Parker>,
+    crew: Crew,
     control: &Arc<Control>,
     clock: &Clock,
     settings: &Settings,
     cores: Vec<CoreId>,
 ) -> Result<Shards, JobError> {
+    let Crew { shards, parkers, coordinator } = crew;
     let pinned = settings.pinned && shards.len() <= cores.len();
     let mut threads = Vec::with_capacity(shards.len());
     if let Driver::Simulator { seed } = driver {
         let (control, clock) = (Arc::clone(control), clock.clone());
-        threads.push(simulator::start(shards, control, clock, seed)?);
-        return Ok(Shards { threads });
+        threads.push(simulator::start(shards, coordinator, control, clock, seed)?);
+        return Ok(Shards { threads, coordinator: None });
     }
+    let coordinator = match coordinator {
+        None => None,
+        Some(coordinator) => Some(checkpoints::start(coordinator, Arc::clone(control))?),
+    };
     for (index, (shard, parker)) in shards.into_iter().zip(parkers).enumerate() {
         let core = pinned.then(|| cores[index]);
         let seat = Seat {
@@ -116,7 +132,7 @@ pub(super) fn start(
             }
         }
     }
-    Ok(Shards { threads })
+    Ok(Shards { threads, coordinator })
 }
 
 /// A shard and what turns it.

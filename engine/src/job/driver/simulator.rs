@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
+use crate::checkpoint::{Coordinator, CoordinatorTurn};
 use crate::clock::Clock;
 use crate::metric::Hiccup;
 use crate::shard::{Shard, Stall};
@@ -17,6 +18,7 @@ const TURN_NS_MAX: usize = 20_000;
 
 pub(super) fn start(
     shards: Vec<Shard>,
+    coordinator: Option<Coordinator>,
     control: Arc<Control>,
     clock: Clock,
     seed: u64,
@@ -25,13 +27,14 @@ pub(super) fn start(
         .name("pelton-simulator".to_owned())
         .spawn(move || Ended {
             hiccup: Hiccup::new(),
-            result: Simulation::new(shards, control, clock, seed).run(),
+            result: Simulation::new(shards, coordinator, control, clock, seed).run(),
         })
         .map_err(|error| JobError::Driver { driver: "simulator", reason: error.to_string() })
 }
 
 struct Simulation {
     shards: Vec<(usize, Shard)>,
+    coordinator: Option<Coordinator>,
     control: Arc<Control>,
     clock: Clock,
     chance: Stall,
@@ -39,14 +42,20 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(shards: Vec<Shard>, control: Arc<Control>, clock: Clock, seed: u64) -> Self {
+    fn new(
+        shards: Vec<Shard>,
+        coordinator: Option<Coordinator>,
+        control: Arc<Control>,
+        clock: Clock,
+        seed: u64,
+    ) -> Self {
         let shards = shards.into_iter().enumerate().collect();
-        Self { shards, control, clock, chance: Stall::new(seed, u16::MAX), seed }
+        Self { shards, coordinator, control, clock, chance: Stall::new(seed, u16::MAX), seed }
     }
 
     fn run(mut self) -> Result<(), JobError> {
         let mut quiet_rounds = 0;
-        while !self.shards.is_empty() {
+        while !self.shards.is_empty() || self.coordinator.is_some() {
             let (worked, until_ns) = self.round()?;
             match until_ns {
                 _ if worked => quiet_rounds = 0,
@@ -89,6 +98,43 @@ impl Simulation {
             let turn_ns = self.chance.below(TURN_NS_MAX);
             self.clock.advance(u64::try_from(turn_ns).expect("a small number"));
         }
+        self.checkpoint(&mut worked, &mut until_ns)?;
         Ok((worked, until_ns))
+    }
+
+    /// The coordinator's turn; one round in two it is left out, as a thread may be.
+    fn checkpoint(
+        &mut self,
+        worked: &mut bool,
+        until_ns: &mut Option<u64>,
+    ) -> Result<(), JobError> {
+        let Some(coordinator) = &mut self.coordinator else {
+            return Ok(());
+        };
+        if self.control.is_aborted() {
+            coordinator.refuse_requests();
+            self.coordinator = None;
+            return Ok(());
+        }
+        if self.chance.below(2) == 0 {
+            *worked = true;
+            return Ok(());
+        }
+        match coordinator.turn() {
+            Ok(CoordinatorTurn::Worked) => *worked = true,
+            Ok(CoordinatorTurn::Idle { until_ns: at_ns }) => {
+                *until_ns = Some(until_ns.map_or(at_ns, |other| other.min(at_ns)));
+            }
+            Ok(CoordinatorTurn::Over) => {
+                coordinator.refuse_requests();
+                self.coordinator = None;
+                *worked = true;
+            }
+            Err(error) => {
+                self.control.abort();
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 }

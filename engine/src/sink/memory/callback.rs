@@ -2,6 +2,9 @@
 //!
 //! Takes items; hands them to the closure as views, so nothing is copied. Each shard has a clone
 //! of the closure; it must return soon, as the shard does nothing else meanwhile.
+//!
+//! With checkpoints it is at least once: after a crash, items since the last epoch come again with
+//! the same id, which is their header's position and ordinal.
 
 use std::marker::PhantomData;
 

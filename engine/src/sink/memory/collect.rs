@@ -8,7 +8,14 @@
 //!    taken once a turn.
 //! 2. With a bound, at most `rows_max` rows wait to be taken; the shards' stages wait for the
 //!    reader, and taking wakes them.
+//! 3. With checkpoints and without a bound, rows are readable once their epoch is committed. With
+//!    a bound they are readable at once, and come again after a crash: a reader that waits for a
+//!    commit would make the job wait for itself.
+//!
+//! Rows live in the process: exactly once holds for restarts in it. At-least-once rows are told
+//! apart by their header's position and ordinal.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::chain::Flow;
 use crate::io::Wake;
 use crate::record::{Change, ChangeView, FrameHeader, Item, Key, KeyView, Record};
-use crate::sink::{Meter, Sink, SinkError, SinkFactory, SinkSeat};
+use crate::sink::{Epoch, Guarantee, Meter, Sink, SinkError, SinkFactory, SinkSeat, SinkStart};
 
 /// An item that can be kept in owned form.
 pub trait Collect: Item {
@@ -57,6 +64,7 @@ pub struct CollectSink<I: Collect> {
 
 /// One shard's end of a [`CollectSink`].
 pub struct CollectShard<I: Collect> {
+    index: usize,
     turn: Vec<Collected<I::Owned>>,
     rows: Arc<Rows<I::Owned>>,
     meter: Meter,
@@ -72,6 +80,38 @@ struct Rows<T> {
 struct Inner<T> {
     rows: Vec<Collected<T>>,
     wakes: Vec<Wake>,
+    /// The epoch that the job began from.
+    base: u64,
+    /// Whether rows wait for their epoch's commit (invariant 3).
+    is_held: bool,
+    /// By shard, the last epoch that it has passed; the highest number once it has ended.
+    passed: Vec<u64>,
+    /// By the epoch that they belong to.
+    sealed: BTreeMap<u64, Vec<Collected<T>>>,
+}
+
+impl<T> Inner<T> {
+    fn new() -> Self {
+        let (rows, wakes, passed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rows, wakes, base: 0, is_held: false, passed, sealed: BTreeMap::new() }
+    }
+
+    /// Rows that a shard wrote after the last epoch that it passed.
+    fn append(&mut self, shard: usize, rows: &mut Vec<Collected<T>>) {
+        let to = if self.is_held {
+            self.sealed.entry(self.passed[shard] + 1).or_default()
+        } else {
+            &mut self.rows
+        };
+        to.append(rows);
+    }
+
+    fn reveal(&mut self, epoch: Epoch) {
+        let later = self.sealed.split_off(&(epoch.0 + 1));
+        for (_, mut rows) in mem::replace(&mut self.sealed, later) {
+            self.rows.append(&mut rows);
+        }
+    }
 }
 
 impl<I: Collect> CollectSink<I> {
@@ -89,7 +129,7 @@ impl<I: Collect> CollectSink<I> {
             rows: Arc::new(Rows {
                 rows_max,
                 waiting_count: AtomicUsize::new(0),
-                inner: Mutex::new(Inner { rows: Vec::new(), wakes: Vec::new() }),
+                inner: Mutex::new(Inner::new()),
             }),
         }
     }
@@ -130,15 +170,52 @@ impl<T> Rows<T> {
 impl<I: Collect> SinkFactory<I> for CollectSink<I> {
     type Sink = CollectShard<I>;
 
+    fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+        let mut inner = self.rows.inner();
+        if let Some((epoch, _)) = start.resume {
+            inner.reveal(epoch);
+        }
+        inner.sealed.clear();
+        inner.passed.clear();
+        inner.wakes.clear();
+        inner.is_held = start.checkpointed && self.rows.rows_max == usize::MAX;
+        // AcqRel: see `take`. What was never handed over, or is taken back, waits no more.
+        self.rows.waiting_count.store(inner.rows.len(), Ordering::Release);
+        inner.base = start.resume.map_or(0, |(epoch, _)| epoch.0);
+        Ok(())
+    }
+
     fn open(&self, seat: SinkSeat) -> CollectShard<I> {
-        self.rows.inner().wakes.push(seat.wake);
-        CollectShard { turn: Vec::new(), rows: Arc::clone(&self.rows), meter: seat.meter }
+        let mut inner = self.rows.inner();
+        let (index, base) = (inner.passed.len(), inner.base);
+        inner.passed.push(base);
+        inner.wakes.push(seat.wake);
+        drop(inner);
+        CollectShard { index, turn: Vec::new(), rows: Arc::clone(&self.rows), meter: seat.meter }
+    }
+
+    fn prepared(&self, epoch: Epoch) -> Result<Option<Vec<u8>>, SinkError> {
+        let inner = self.rows.inner();
+        Ok(inner.passed.iter().all(|passed| *passed >= epoch.0).then(Vec::new))
+    }
+
+    fn commit(&self, epoch: Epoch) -> Result<(), SinkError> {
+        self.rows.inner().reveal(epoch);
+        Ok(())
     }
 
     /// The shards are gone; the rows stay.
     fn finish(&self) -> Result<u64, SinkError> {
         self.rows.inner().wakes.clear();
         Ok(0)
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        if self.rows.rows_max == usize::MAX {
+            Guarantee::ExactlyOnce
+        } else {
+            Guarantee::AtLeastOnce
+        }
     }
 }
 
@@ -154,13 +231,20 @@ impl<I: Collect> Sink<I> for CollectShard<I> {
 
     fn flush(&mut self, _: bool) {
         if !self.turn.is_empty() {
-            self.rows.inner().rows.append(&mut self.turn);
+            self.rows.inner().append(self.index, &mut self.turn);
         }
         self.meter.offer();
     }
 
+    fn prepare(&mut self, epoch: Epoch) {
+        let mut inner = self.rows.inner();
+        inner.append(self.index, &mut self.turn);
+        inner.passed[self.index] = epoch.0;
+    }
+
     fn end(&mut self) -> Result<bool, SinkError> {
         Sink::<I>::flush(self, false);
+        self.rows.inner().passed[self.index] = u64::MAX;
         Ok(true)
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Takes items; hands on one accumulator, through a handle, after the job has ended. The merge
 //! must not care for the order of the shards.
+//!
+//! With checkpoints it is at least once: a total counts from the epoch that the job went on from.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,0 +1,42 @@
+//! The checkpoint thread: turns the coordinator beside the shards.
+
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use super::{Control, JobError};
+use crate::checkpoint::{CheckpointError, Coordinator, CoordinatorTurn};
+
+/// How long the thread sleeps at most: an abort and a request have no wake of their own.
+const SLEEP_NS_MAX: u64 = 2_000_000;
+
+pub(super) fn start(
+    coordinator: Coordinator,
+    control: Arc<Control>,
+) -> Result<JoinHandle<Result<(), CheckpointError>>, JobError> {
+    let name = "pelton-checkpoint".to_owned();
+    Builder::new().name(name).spawn(move || run(coordinator, &control)).map_err(|error| {
+        JobError::Driver {
+            driver: "checkpoint",
+            reason: format!("{error}; raise the limit of threads"),
+        }
+    })
+}
+
+fn run(mut coordinator: Coordinator, control: &Control) -> Result<(), CheckpointError> {
+    let outcome = loop {
+        if control.is_aborted() {
+            break Ok(());
+        }
+        match coordinator.turn() {
+            Ok(CoordinatorTurn::Worked) => {}
+            Ok(CoordinatorTurn::Idle { until_ns }) => coordinator.wait(until_ns, SLEEP_NS_MAX),
+            Ok(CoordinatorTurn::Over) => break Ok(()),
+            Err(error) => {
+                control.abort();
+                break Err(error);
+            }
+        }
+    };
+    coordinator.refuse_requests();
+    outcome
+}

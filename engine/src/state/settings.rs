@@ -1,0 +1,112 @@
+//! What a log is set up with, what time it is for entries that expire, and spare regions.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::entry::{EXPIRES_EVENT, EXPIRES_WALL};
+use crate::io::mapping::Region;
+use crate::record::EventTime;
+
+/// The shortest and the longest segment.
+pub(super) const SEGMENT_SHIFT_RANGE: std::ops::RangeInclusive<u32> = 16..=26;
+
+/// How a [`super::Store`] keeps its log.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// How many bytes a segment has: a power of two from 64 KiB to 64 MiB. No entry is longer.
+    pub segment_bytes: usize,
+    /// Above how many resident bytes durable segments are read from their files.
+    pub budget_bytes: Option<u64>,
+    /// Where new segments come from, where it has some.
+    pub spare: Option<Arc<SpareRegions>>,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { segment_bytes: 16 << 20, budget_bytes: None, spare: None }
+    }
+}
+
+/// Which clock an entry expires by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpiryKind {
+    /// The watermark.
+    Event,
+    /// The clock on the wall.
+    Wall,
+}
+
+impl ExpiryKind {
+    pub(super) fn flag(self) -> u8 {
+        match self {
+            Self::Event => EXPIRES_EVENT,
+            Self::Wall => EXPIRES_WALL,
+        }
+    }
+
+    pub(super) fn of_flags(flags: u8) -> Option<Self> {
+        match (flags & EXPIRES_EVENT != 0, flags & EXPIRES_WALL != 0) {
+            (true, _) => Some(Self::Event),
+            (false, true) => Some(Self::Wall),
+            (false, false) => None,
+        }
+    }
+}
+
+/// What both clocks say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpiryClock {
+    /// The watermark.
+    pub event: EventTime,
+    /// Microseconds since 1970.
+    pub wall_micros: i64,
+}
+
+impl ExpiryClock {
+    /// Whether an entry that expires `at` by `kind` is void now.
+    #[inline]
+    #[must_use]
+    pub fn has_passed(&self, kind: ExpiryKind, at: i64) -> bool {
+        at <= match kind {
+            ExpiryKind::Event => self.event.0,
+            ExpiryKind::Wall => self.wall_micros,
+        }
+    }
+}
+
+/// Regions whose pages are there already, so that a shard that starts a segment meets no fault.
+/// Another thread refills them.
+#[derive(Debug)]
+pub struct SpareRegions {
+    segment_bytes: usize,
+    regions: Mutex<Vec<Region>>,
+}
+
+impl SpareRegions {
+    /// None yet, of `segment_bytes` each.
+    #[must_use]
+    pub fn new(segment_bytes: usize) -> Self {
+        Self { segment_bytes, regions: Mutex::new(Vec::new()) }
+    }
+
+    /// A region, if there is one at once.
+    #[must_use]
+    pub fn try_take(&self) -> Option<Region> {
+        self.regions.try_lock().ok()?.pop()
+    }
+
+    /// Brings the number of spare regions to `count`.
+    pub fn refill(&self, count: usize) {
+        while self.count() < count {
+            // The pages are touched while nobody waits for the lock.
+            let mut region = Region::zeroed(self.segment_bytes);
+            region.touch_pages();
+            self.regions.lock().unwrap_or_else(PoisonError::into_inner).push(region);
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.regions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
