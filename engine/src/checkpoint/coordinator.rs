@@ -455,7 +455,8 @@ impl Coordinator {
             output.participant.commit(Epoch(manifest.epoch))?;
         }
         self.tell(Phase::Committed, manifest.epoch);
-        let begin_ns_max = self.said.iter().filter_map(|said| match said {
+        let begun = self.said.iter().chain(&self.last);
+        let begin_ns_max = begun.filter_map(|said| match said {
             Some(PartBody::Log(part)) => Some(part.begin_ns),
             _ => None,
         });

@@ -7,7 +7,7 @@ use clap::{Args, Command, FromArgMatches};
 
 use crate::job::{Chain, Changelog, Job, Stream};
 use crate::record::{Change, Record};
-use crate::sink::{Csv, FileSink, Json, RowKey, RowValue};
+use crate::sink::{Csv, Json, NamedSink, RowKey, RowValue};
 use crate::source::{FileSettings, Format};
 
 use super::error::CommandError;
@@ -29,9 +29,9 @@ impl<R: Record, C: Chain<Out = R>> IntoOutput for Stream<R, C> {
         let path = args.run.output()?;
         match format_of(path) {
             Format::Csv => {
-                self.to(FileSink::new(path, Csv::new().header_line(!args.no_header)));
+                self.to(NamedSink::new(path, Csv::new().header_line(!args.no_header), "csv"));
             }
-            Format::Json => self.to(FileSink::json(path)),
+            Format::Json => self.to(NamedSink::new(path, Json::new(), "ndjson")),
         }
         Ok(())
     }
@@ -48,8 +48,8 @@ where
         let path = args.run.output()?;
         let rows = if args.changes { self } else { self.at_end() };
         match format_of(path) {
-            Format::Csv => rows.to(FileSink::new(path, Csv::new())),
-            Format::Json => rows.to(FileSink::new(path, Json::new())),
+            Format::Csv => rows.to(NamedSink::new(path, Csv::new(), "csv")),
+            Format::Json => rows.to(NamedSink::new(path, Json::new(), "ndjson")),
         }
         Ok(())
     }

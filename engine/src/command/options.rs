@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use crate::job::{Driver, Files, Settings, SourceOptions};
 use crate::record::{Record, TimeSpan};
 use crate::shard::park::WaitStrategy;
-use crate::sink::{FileSink, RejectLines};
+use crate::sink::{Csv, Json, NamedSink, RejectLines};
 use crate::source::Format;
 
 use super::error::CommandError;
@@ -26,7 +26,8 @@ pub struct RunArgs {
     /// CSV or NDJSON files, plain, .gz or .zst; a directory, a glob, or - for standard input
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     pub input: Vec<PathBuf>,
-    /// Results, as NDJSON in .ndjson, .jsonl and .json, as CSV elsewhere; - is standard output
+    /// Results, as NDJSON in .ndjson, .jsonl and .json, as CSV elsewhere; - is standard output, and
+    /// DIR/ is a directory that gets a file with each checkpoint
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
     /// Rows that can't be read, with file, line, reason and bytes, as NDJSON
@@ -136,12 +137,12 @@ impl RunArgs {
     pub fn source_options<R: Record>(&self) -> Result<SourceOptions<R>, CommandError> {
         let mut options = SourceOptions::new();
         if let Some(path) = &self.rejects {
-            options = options.rejects(FileSink::new(plain(path)?, RejectLines));
+            options = options.rejects(NamedSink::new(plain(path)?, RejectLines, "ndjson"));
         }
         if let Some(path) = &self.late {
             options = match format_of(plain(path)?) {
-                Format::Csv => options.late(FileSink::csv(path)),
-                Format::Json => options.late(FileSink::json(path)),
+                Format::Csv => options.late(NamedSink::new(path, Csv::new(), "csv")),
+                Format::Json => options.late(NamedSink::new(path, Json::new(), "ndjson")),
             };
         }
         Ok(options)
@@ -210,7 +211,7 @@ impl EngineArgs {
 
 /// The format that a result's name asks for.
 pub(super) fn format_of(path: &Path) -> Format {
-    Format::of_name(&path.to_string_lossy())
+    Format::of_name(path.to_string_lossy().trim_end_matches('/'))
 }
 
 /// `path`, unless its name promises a compression that sinks don't do.

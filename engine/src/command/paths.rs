@@ -54,7 +54,7 @@ pub(super) fn check(inputs: &[PathBuf], outputs: &[Output<'_>]) -> Result<(), Co
 enum Place {
     /// `-`.
     Standard,
-    /// A file that is there: its device and its number on it.
+    /// A file or directory that is there: its device and its number on it.
     File(u64, u64),
     /// No file yet: the folder's real path and the name in it.
     Free(PathBuf),
@@ -64,7 +64,7 @@ enum Place {
 
 impl Place {
     fn of(path: &Path) -> Self {
-        let file = |found: Metadata| match found.is_file() {
+        let file = |found: Metadata| match found.is_file() || found.is_dir() {
             true => Self::File(found.dev(), found.ino()),
             false => Self::Device,
         };

@@ -115,6 +115,13 @@ impl Durability {
             let directory = path.display().to_string();
             return Err(RestoreError::NoSavepoint { directory }.into());
         }
+        if let Some(ended) = manifest.as_ref().filter(|manifest| manifest.ended) {
+            notes.push(format!(
+                "the job had come to its end with epoch {}, so nothing is left to do; begin anew \
+                 for more (--fresh)",
+                ended.epoch
+            ));
+        }
         let template = template(&checkpoints, settings.shard_count, &stages, manifest.as_ref());
         Ok(Some(Self {
             shard_count: settings.shard_count,

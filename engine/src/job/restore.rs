@@ -119,6 +119,10 @@ pub(super) fn restore(
             return Ok((None, Restored::nothing(settings)));
         };
         check_identity(&manifest, from, checkpoints)?;
+        if manifest.ended && checkpoints.savepoint.is_none() {
+            // Nothing will run on it.
+            return Ok((Some(manifest), Restored::nothing(settings)));
+        }
         let rules = Rules::between(&manifest, stages, checkpoints.drop_state)?;
         match load(from, &manifest, settings) {
             Ok(logs) => {

@@ -41,7 +41,7 @@ pub enum Layout {
     Hint,
     /// UTF-8. As a whole key it goes to the end; as a part, its length stands before it (4 bytes).
     Text,
-    /// So many of the same, one after the other.
+    /// So many of the same, one after the other; each of a fixed length.
     Array(Box<Layout>, u32),
     /// Parts, one after the other.
     Tuple(Vec<Layout>),

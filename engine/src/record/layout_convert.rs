@@ -64,6 +64,8 @@ enum Step {
     Copy(usize),
     /// All bytes that are left as they are.
     Rest,
+    /// A text with its length before it.
+    Text,
     /// A place in a log: void after an import.
     Hint,
     Int(usize, usize),
@@ -79,9 +81,18 @@ enum Step {
 
 #[derive(Debug, Clone)]
 struct StructStep {
-    old_bytes: usize,
-    /// For each new field its old offset and step, or how many zeroes it gets.
+    /// The old fields, by which the old value is cut up.
+    old: Vec<Extent>,
+    /// For each new field which old one it comes of and how, or how many zeroes it gets.
     fields: Vec<Result<(usize, Step), usize>>,
+}
+
+/// How far a part of a value reaches.
+#[derive(Debug, Clone)]
+enum Extent {
+    Fixed(usize),
+    /// Its length is found by walking it.
+    Varying(Layout),
 }
 
 impl Layout {
@@ -91,7 +102,7 @@ impl Layout {
     /// The first part that can't be converted.
     pub fn conversion(old: &Layout, new: &Layout) -> Result<Conversion, LayoutMismatch> {
         let (same, has_hint) = (old == new, new.has_hint());
-        let step = step(old, new, &mut Path::default())?;
+        let step = whole_step(old, new)?;
         Ok(Conversion { step, has_hint, same, imports: false, recode: None })
     }
 }
@@ -135,6 +146,7 @@ impl Conversion {
         match step {
             Step::Copy(bytes) => new.extend_from_slice(take(rest, "value", *bytes)?),
             Step::Rest => new.extend_from_slice(std::mem::take(rest)),
+            Step::Text => new.extend_from_slice(walked(&Layout::Text, rest)?),
             Step::Hint => {
                 let hint = take(rest, "hint", 8)?;
                 new.extend_from_slice(if self.imports { &[0; 8] } else { hint });
@@ -180,10 +192,11 @@ impl Conversion {
         rest: &mut &[u8],
         new: &mut Vec<u8>,
     ) -> Result<(), ConversionError> {
-        let old = take(rest, "struct", step.old_bytes)?;
+        let cut = step.old.iter().map(|extent| extent.cut(rest));
+        let old: Vec<&[u8]> = cut.collect::<Result<_, _>>()?;
         for field in &step.fields {
             match field {
-                Ok((offset, step)) => self.run(step, &mut &old[*offset..], new)?,
+                Ok((index, step)) => self.run(step, &mut &*old[*index], new)?,
                 Err(zeroes) => new.resize(new.len() + zeroes, 0),
             }
         }
@@ -210,6 +223,44 @@ impl Conversion {
     }
 }
 
+impl Extent {
+    fn of(layout: &Layout) -> Self {
+        layout.fixed_bytes().map_or_else(|| Self::Varying(layout.clone()), Self::Fixed)
+    }
+
+    fn cut<'a>(&self, rest: &mut &'a [u8]) -> Result<&'a [u8], MisfitBytes> {
+        match self {
+            Self::Fixed(bytes) => take(rest, "field", *bytes),
+            Self::Varying(layout) => walked(layout, rest),
+        }
+    }
+}
+
+/// Cuts the bytes of one part off the front.
+fn walked<'a>(layout: &Layout, rest: &mut &'a [u8]) -> Result<&'a [u8], MisfitBytes> {
+    let start = *rest;
+    walk(layout, rest)?;
+    Ok(&start[..start.len() - rest.len()])
+}
+
+fn walk(layout: &Layout, rest: &mut &[u8]) -> Result<(), MisfitBytes> {
+    if let Some(bytes) = layout.fixed_bytes() {
+        return take(rest, "part", bytes).map(|_| ());
+    }
+    match layout {
+        Layout::Text => {
+            let text_bytes = u32::read(take(rest, "text's length", 4)?) as usize;
+            take(rest, "text", text_bytes).map(|_| ())
+        }
+        Layout::Tuple(parts) => parts.iter().try_for_each(|part| walk(part, rest)),
+        Layout::Struct(fields) => fields.iter().try_for_each(|(_, part)| walk(part, rest)),
+        _ => {
+            *rest = &[];
+            Ok(())
+        }
+    }
+}
+
 /// Where in a layout we are, for errors.
 #[derive(Debug, Default)]
 struct Path(Vec<String>);
@@ -229,12 +280,24 @@ impl Path {
     }
 }
 
+/// The step for whole values: what is the same and of varying length goes to the value's end.
+fn whole_step(old: &Layout, new: &Layout) -> Result<Step, LayoutMismatch> {
+    if old == new && !old.has_hint() && old.fixed_bytes().is_none() {
+        return Ok(Step::Rest);
+    }
+    step(old, new, &mut Path::default())
+}
+
 fn step(old: &Layout, new: &Layout, path: &mut Path) -> Result<Step, LayoutMismatch> {
-    if old == new && !old.has_hint() {
-        return Ok(old.fixed_bytes().map_or(Step::Rest, Step::Copy));
+    if old == new
+        && !old.has_hint()
+        && let Some(bytes) = old.fixed_bytes()
+    {
+        return Ok(Step::Copy(bytes));
     }
     let refused = |path: &Path| path.mismatch(old, new);
     Ok(match (old, new) {
+        (Layout::Text, Layout::Text) => Step::Text,
         (Layout::Hint, Layout::Hint) => Step::Hint,
         (Layout::Int(from), Layout::Int(to)) if from < to => Step::Int(bytes(*from), bytes(*to)),
         (Layout::UInt(from), Layout::UInt(to) | Layout::Int(to)) if from < to => {
@@ -260,9 +323,10 @@ fn step(old: &Layout, new: &Layout, path: &mut Path) -> Result<Step, LayoutMisma
             Step::Parts(parts.collect::<Result<_, _>>()?)
         }
         (Layout::Struct(old_fields), Layout::Struct(new_fields)) => {
-            let old_bytes = old.fixed_bytes().ok_or_else(|| refused(path))?;
             let fields = new_fields.iter().map(|field| field_step(old_fields, field, path));
-            Step::Struct(StructStep { old_bytes, fields: fields.collect::<Result<_, _>>()? })
+            let fields = fields.collect::<Result<_, _>>()?;
+            let old = old_fields.iter().map(|(_, layout)| Extent::of(layout)).collect();
+            Step::Struct(StructStep { old, fields })
         }
         (Layout::Frame(old), Layout::Frame(new)) => {
             Step::Frame(old.clone(), record_sources(old, new, path)?)
@@ -281,12 +345,8 @@ fn field_step(
     path: &mut Path,
 ) -> Result<Result<(usize, Step), usize>, LayoutMismatch> {
     path.within(format!(".{name}"), |path| {
-        let mut offset = 0;
-        for (old_name, layout) in old {
-            if old_name == name {
-                return Ok(Ok((offset, step(layout, new, path)?)));
-            }
-            offset += layout.fixed_bytes().ok_or_else(|| path.mismatch(layout, new))?;
+        if let Some(index) = old.iter().position(|(old_name, _)| old_name == name) {
+            return Ok(Ok((index, step(&old[index].1, new, path)?)));
         }
         new.fixed_bytes().map(Err).ok_or_else(|| path.mismatch(&"not there", new))
     })

@@ -159,7 +159,11 @@ impl<'t> Parser<'t> {
             return Err(self.expected("a layout that is less deep"));
         };
         if self.has("[") {
+            let error = self.expected("an item of a fixed length");
             let item = self.layout(depth)?;
+            if item.fixed_bytes().is_none() {
+                return Err(error);
+            }
             self.take(";")?;
             let count = self.number()?;
             self.take("]")?;

@@ -24,6 +24,7 @@ mod lines;
 mod maybe;
 mod memory;
 mod meter;
+mod named;
 mod participant;
 mod position;
 mod reject;
@@ -45,6 +46,7 @@ pub use memory::{
     TallySink, callback, tally,
 };
 pub use meter::Meter;
+pub use named::NamedSink;
 pub use participant::OutputParticipant;
 pub(crate) use participant::participant;
 pub use reject::RejectLines;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pelton::record::{FrameHeader, Item};
-use pelton::sink::{FileSink, RowFormat, SinkFactory, tally};
+use pelton::sink::{NamedSink, RowFormat, SinkFactory, tally};
 
 use super::features::{FEATURES_HEADER, Features};
 use super::job::{Decided, DecidedView};
@@ -51,16 +51,16 @@ impl RowFormat<Decided> for FeatureLines {
     }
 }
 
-/// The file of decisions.
+/// The file, or directory, of decisions.
 #[must_use]
-pub fn decisions(path: &Path, rules: Arc<CompiledRules>) -> FileSink<DecisionLines> {
-    FileSink::new(path, DecisionLines(rules))
+pub fn decisions(path: &Path, rules: Arc<CompiledRules>) -> NamedSink<DecisionLines> {
+    NamedSink::new(path, DecisionLines(rules), "ndjson")
 }
 
-/// The file of features.
+/// The file, or directory, of features.
 #[must_use]
-pub fn features(path: &Path) -> FileSink<FeatureLines> {
-    FileSink::new(path, FeatureLines)
+pub fn features(path: &Path) -> NamedSink<FeatureLines> {
+    NamedSink::new(path, FeatureLines, "csv")
 }
 
 /// Adds decisions up against the labels; `total` of a clone gives the sum once the job has ended.

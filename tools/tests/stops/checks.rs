@@ -24,11 +24,19 @@ pub(super) struct Checked {
     pub(super) replayed: u64,
     /// Records of two intervals.
     pub(super) two_intervals: u64,
+    /// Rows that the newest manifest has.
+    pub(super) accepted: u64,
 }
 
 /// Checks what a stopped run has left, and overwrites the input that no run may read again. `None`
-/// where it had not come beyond epoch 0 and the first row: then the stop does not count.
-pub(super) fn after_stop(case: &Case, places: &Places, hit: &Hit) -> Option<Checked> {
+/// where it had not come beyond epoch 0 and the first row: then the stop does not count. The run
+/// had gone on from row `resumed_at`.
+pub(super) fn after_stop(
+    case: &Case,
+    places: &Places,
+    hit: &Hit,
+    resumed_at: u64,
+) -> Option<Checked> {
     let manifest = newest(&places.state, hit)?;
     let published = last_ever(&places.log, "published").unwrap_or(0);
     let begun = last_ever(&places.log, "begun").unwrap_or(0);
@@ -56,13 +64,17 @@ pub(super) fn after_stop(case: &Case, places: &Places, hit: &Hit) -> Option<Chec
         Job::Clicks => 0,
     };
     let two_intervals = ROWS * 2 * INTERVAL_MS / 1_000;
-    let allowed = allowed(epoch, hit);
+    let taken = split.accepted.saturating_sub(resumed_at);
+    let allowed = allowed(epoch, taken, hit);
     assert!(
         replayed <= allowed,
         "{replayed} records after epoch {epoch}, of at most {allowed}; two intervals have \
-         {two_intervals}"
+         {two_intervals}; it went on from row {resumed_at} and had {} by that epoch, {} ms after its \
+         start",
+        split.accepted,
+        (hit.stopped_ns - hit.started_ns) / 1_000_000
     );
-    Some(Checked { replayed, two_intervals })
+    Some(Checked { replayed, two_intervals, accepted: split.accepted })
 }
 
 /// The newest manifest, which is whole: only names that were synced stand for one.
@@ -103,13 +115,15 @@ fn replayed(places: &Places, accepted: u64) -> u64 {
 
 /// How many records may have gone in since the barrier of `epoch`, the newest that is durable: two
 /// intervals of the rate's, or as many as the time allows that has passed since, where checkpoints
-/// took longer than an interval; and one interval's more, which a run that was held up catches up.
-fn allowed(epoch: u64, hit: &Hit) -> u64 {
+/// took longer than an interval, and one interval's more. A run that was held up before that epoch
+/// catches up behind it: all that had arrived since its start, less the `taken` that the epoch has.
+fn allowed(epoch: u64, taken: u64, hit: &Hit) -> u64 {
     let begun = hit.lines.iter().find(|line| line.phase == "begun" && line.epoch == epoch);
     // An epoch of an earlier run: this one has begun after it.
     let since_ns = begun.map_or(hit.started_ns, |line| line.not_before_ns);
     let passed_ns = (hit.stopped_ns - since_ns).max(2 * INTERVAL_NS);
-    ROWS * (passed_ns + INTERVAL_NS) / 1_000_000_000
+    let arrived = ROWS * (hit.stopped_ns - hit.started_ns) / 1_000_000_000;
+    (ROWS * (passed_ns + INTERVAL_NS) / 1_000_000_000).max(arrived.saturating_sub(taken))
 }
 
 /// A job that was stopped has ended: no row is missing in its counts, no line in its results.

@@ -90,6 +90,7 @@ impl Campaign {
         case.begin(places);
         let mut stopped = 0;
         let mut resumes = false;
+        let mut resumed_at = 0;
         while stopped < stops {
             let options = self.engines.pick(chance);
             let moment = self.moment(chance);
@@ -100,10 +101,11 @@ impl Campaign {
             let Some(hit) = victim.stop_at(moment, stop, &self.clock) else {
                 break;
             };
-            if let Some(checked) = checks::after_stop(case, places, &hit) {
+            if let Some(checked) = checks::after_stop(case, places, &hit, resumed_at) {
                 self.tally.stop(case.job, &hit, &checked, options);
                 stopped += 1;
                 resumes = true;
+                resumed_at = checked.accepted;
             }
         }
         let options = self.engines.pick(chance);

@@ -59,6 +59,13 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
         self.watermark
     }
 
+    /// The time of day in microseconds since 1970, as of this turn. What depends on it is not the
+    /// same when the job runs again.
+    #[must_use]
+    pub fn wall_micros(&self) -> i64 {
+        self.scope.wall_micros
+    }
+
     /// Emits a record, with the time and position of what is being handled.
     pub fn emit(&mut self, view: Out::View<'_>) {
         let mut buffer = self.outbox.spare.pop().unwrap_or_default();

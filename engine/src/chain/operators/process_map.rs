@@ -107,8 +107,7 @@ impl<'k, K: Key, T: Fixed> Map<'k, K, T> {
                     kept.drain(at..end);
                 }
                 if self.place.name.ttl.is_some() {
-                    // The list's item lives as long as the bucket.
-                    self.list().set(store, u64::read(&kept), number);
+                    self.relist(store, number, &mut kept);
                 }
                 kept
             }
@@ -121,6 +120,19 @@ impl<'k, K: Key, T: Fixed> Map<'k, K, T> {
         bucket.resize(at + T::BYTES, 0);
         value.write(&mut bucket[at..]);
         self.place.put(store, KIND_BUCKET, number, &bucket);
+    }
+
+    /// Lets the list's item live as long as the bucket that is about to be renewed. The item may be
+    /// gone before the bucket, which removing an entry renews: then the bucket gets another place.
+    fn relist(&self, store: &mut Store, number: u64, bucket: &mut [u8]) {
+        let (list, place) = (self.list(), u64::read(bucket));
+        let (first, next) = list.bounds(store);
+        let is_listed = (first..next).contains(&place) && list.get(store, place) == Some(number);
+        if is_listed {
+            list.set(store, place, number);
+        } else {
+            list.push(store, number).write(bucket);
+        }
     }
 
     /// Removes a key; says whether it was there.

@@ -103,8 +103,9 @@ macro_rules! state_name {
             }
 
             /// The same, gone `span` after it was written last. By event time that is counted from
-            /// the record's own time, and a record sees what had not expired at its time; by the
-            /// wall clock it depends on when the job ran.
+            /// the record's own time, and a record sees what had not expired at its time, unless a
+            /// later record of its key came before it; by the wall clock it depends on when the
+            /// job ran.
             #[must_use]
             pub const fn ttl(self, span: TimeSpan, clock: ExpiryKind) -> Self {
                 Self { name: self.name.ttl(span, clock), kind: PhantomData }

@@ -1,0 +1,222 @@
+//! What operators say of their state, held to the entries that they write.
+
+mod operators_common;
+
+use operators_common::{ENDED, Row, RowView, at, drain, header};
+use pelton::chain::operators::{
+    Aggregate, Count, CountSum, Emit, ExactSpec, ExactWindows, ListState, MapState,
+    MergeByPosition, PairOperator, PaneSpec, PaneWindows, Process, ProcessContext, ProcessFunction,
+    ReducingState, Side, Sorted, States, Sum, ValueState,
+};
+use pelton::chain::{KeyedOperator, OperatorState};
+use pelton::record::{
+    EventTime, FRAME_HEADER_BYTES, Frame, FrameHeader, IngressPosition, KeyHash, Record, TimeSpan,
+    write_frame,
+};
+use pelton::state::{ExpiryKind, OperatorId, StateError, Store};
+use rkyv::util::AlignedVec;
+
+const ID: OperatorId = OperatorId(3);
+const OTHER: OperatorId = OperatorId(4);
+
+/// Every entry is of exactly one described value and of its layout, and each value has an entry.
+fn check(states: &[OperatorState], store: &Store) {
+    let mut entry_count = 0;
+    for state in states {
+        let alike = states.iter().filter(|other| other.id == state.id).count();
+        assert_eq!(alike, 1, "an id is described once");
+        let mut counts = vec![0; state.values.len()];
+        for offset in store.iter_operator(state.id) {
+            entry_count += 1;
+            let key = store.entry_key(offset);
+            let namespace = key.namespace;
+            let of = |value: &pelton::chain::StateLayout| value.namespaces.contains(&namespace);
+            let known: Vec<_> = (0..).zip(&state.values).filter(|(_, value)| of(value)).collect();
+            let [(index, value)] = known[..] else {
+                panic!("namespace {namespace:#x} of {} is of {} values", state.kind, known.len());
+            };
+            counts[index] += 1;
+            let shown = value.layout.to_json(store.value(offset));
+            assert!(shown.is_ok(), "{} {}: {shown:?}", state.kind, value.name);
+            let text = state.key.key_text(key.key).expect("a key of its layout");
+            assert_eq!(state.key.parse_key(&text).as_deref(), Some(key.key), "{text}");
+            assert_eq!(value.layout.to_string().parse(), Ok(value.layout.clone()));
+        }
+        for (value, count) in state.values.iter().zip(counts) {
+            assert!(count > 0, "nothing was kept as {} of {}", value.name, state.kind);
+        }
+    }
+    assert_eq!(entry_count, store.entry_count(), "all that is kept is described");
+}
+
+fn fill<Op: KeyedOperator<Key = (String, u8), In = Row>>(operator: &mut Op) -> Store {
+    let mut store = Store::new();
+    for number in 0..200 {
+        let key = (["a", "b, c", ""][number % 3], 7);
+        let time = i64::try_from(number).expect("a small number");
+        let header = header::<(String, u8)>(key, time);
+        operator.apply(&mut store, &header, key, Row::new(number as u64, time).view());
+    }
+    store
+}
+
+type Exact = ExactWindows<(String, u8), Row, CountSum, fn(RowView<'_>) -> (u64, i64), 2>;
+
+fn exact() -> Exact {
+    let spec = ExactSpec { lengths: [TimeSpan(500), TimeSpan(20)], delay: TimeSpan(3) };
+    ExactWindows::new(ID, spec, |row| (row.order, row.amount))
+}
+
+#[test]
+fn an_aggregate_describes_all_that_it_keeps() {
+    let mut operator =
+        Aggregate::<(String, u8), Row, Sum<i64>, _>::new(ID, Emit::AtEnd, |row| row.amount);
+    let store = fill(&mut operator);
+    check(&operator.states(), &store);
+}
+
+#[test]
+fn exact_windows_describe_all_that_they_keep() {
+    let mut operator = exact();
+    let store = fill(&mut operator);
+    let states = operator.states();
+    check(&states, &store);
+    assert_eq!(states[0].identity, "lengths [500, 20] us, delay 3 us");
+    let head = store.iter_operator(ID).find(|&offset| store.namespace(offset) == 0).unwrap();
+    let shown = states[0].values[0].layout.to_json(store.value(head)).unwrap();
+    assert!(shown["next"].as_u64().unwrap() > 60, "{shown}");
+    assert_eq!(shown["windows"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn pane_windows_describe_all_that_they_keep() {
+    let spec = PaneSpec { offset: TimeSpan(7), ..PaneSpec::hopping(TimeSpan(60), TimeSpan(40)) };
+    let mut operator = PaneWindows::<(String, u8), Row, Count, _>::new(ID, spec, |_| ());
+    let mut store = fill(&mut operator);
+    let states = operator.states();
+    check(&states, &store);
+    drain(&mut operator, &mut store, ENDED, |_, window| window.value);
+    assert_eq!(store.entry_count(), 0);
+    assert_eq!(states[0].identity, "length 60 us, slide 40 us, offset 7 us");
+}
+
+#[test]
+fn a_sorted_operator_describes_its_own_and_what_it_wraps() {
+    let mut operator = Sorted::new(OTHER, exact(), |row| row.order);
+    let mut store = fill(&mut operator);
+    assert!(drain(&mut operator, &mut store, at(150), |_, (_, [sums, _])| sums.count).len() > 100);
+    check(&operator.states(), &store);
+}
+
+#[test]
+fn a_sorted_operator_is_not_rebuilt_from_what_is_no_frame() {
+    let mut operator = Sorted::new(OTHER, exact(), |row| row.order);
+    let mut store = fill(&mut operator);
+    let new = || Sorted::new(OTHER, exact(), |row| row.order);
+    assert_eq!(new().rebuild(&store, EventTime::MIN), Ok(()));
+    let offset = store.iter_operator(OTHER).next().unwrap();
+    let mut frame = store.value(offset).to_vec();
+    // The name's length, which now reaches out of the record.
+    let at = frame.len() - 8;
+    frame[at..].copy_from_slice(&[0xbf; 8]);
+    let (hash, key, namespace) =
+        (store.hash(offset), store.key(offset).to_vec(), store.namespace(offset));
+    store.put(&pelton::state::EntryKey { operator: OTHER, hash, key: &key, namespace }, &frame);
+    let refused = new().rebuild(&store, EventTime::MIN);
+    assert!(matches!(refused, Err(StateError::Record { operator: 4, record: "Row", .. })));
+}
+
+/// Keeps one of each.
+struct All;
+
+const COUNT: ValueState<u64> = ValueState::new(0);
+const AMOUNTS: ListState<i64> = ListState::new(1);
+const NAMES: MapState<String, u32> = MapState::new(2);
+const SUM: ReducingState<Sum<i64>> = ReducingState::new(63);
+const SOON: ValueState<u64> = ValueState::new(4).ttl(TimeSpan::hours(1), ExpiryKind::Event);
+const LATELY: ListState<i64> = ListState::new(5).ttl(TimeSpan::hours(1), ExpiryKind::Wall);
+const RECENT: MapState<(u8, String), bool> =
+    MapState::new(6).ttl(TimeSpan::hours(1), ExpiryKind::Wall);
+
+impl ProcessFunction for All {
+    type Key = (String, u8);
+    type In = Row;
+    type Out = Row;
+
+    fn states(&self, states: &mut States) {
+        states.value("count", COUNT).list("amounts", AMOUNTS).map("names", NAMES);
+        states.reducing("sum", SUM).value("soon", SOON).list("lately", LATELY);
+        states.map("recent", RECENT);
+    }
+
+    fn on_record(
+        &mut self,
+        context: &mut ProcessContext<'_, Row>,
+        _: (&str, u8),
+        view: RowView<'_>,
+    ) {
+        let count = context.get(COUNT).unwrap_or(0) + 1;
+        context.set(COUNT, count);
+        context.append(AMOUNTS, view.amount);
+        context.map_insert(NAMES, view.name, 1);
+        context.reduce(SUM, view.amount);
+        context.set(SOON, count);
+        context.append(LATELY, view.amount);
+        context.map_insert(RECENT, (1, view.name), true);
+        context.set_timer(context.header().event_time + TimeSpan(1_000));
+    }
+}
+
+#[test]
+fn a_process_function_describes_all_that_it_keeps() {
+    let mut operator = Process::new(ID, OTHER, All);
+    let store = fill(&mut operator);
+    let states = operator.states();
+    check(&states, &store);
+    let layout = |name: &str| {
+        let value = states[0].values.iter().find(|value| value.name == name);
+        value.unwrap().layout.to_string()
+    };
+    assert_eq!(layout("count"), "u64");
+    assert_eq!(layout("soon"), "struct{expires_at:time,value:u64}");
+    assert_eq!(
+        layout("lately"),
+        "struct{expires_at:i64,value:repeated<struct{expires_at:i64,value:i64}>}"
+    );
+    assert_eq!(layout("names"), "struct{place:u64,entries:repeated<struct{key:text,value:u32}>}");
+}
+
+fn half(sequence: u64) -> AlignedVec<8> {
+    let mut key = 9_u32.to_le_bytes().to_vec();
+    key.extend(sequence.to_le_bytes());
+    key.extend(0_u32.to_le_bytes());
+    let position = IngressPosition { split: 9, sequence };
+    let header = FrameHeader { position, key_hash: KeyHash::of(&key), ..FrameHeader::default() };
+    let row = Row::new(sequence, -1);
+    let mut frame = AlignedVec::<8>::new();
+    frame.resize(FRAME_HEADER_BYTES + 256, 0);
+    write_frame::<Row>(&header, row.view(), &mut frame);
+    frame
+}
+
+#[test]
+fn a_merge_describes_the_halves_that_wait_and_verifies_them() {
+    let mut operator = MergeByPosition::<Row, Row>::new(ID);
+    let mut store = Store::new();
+    for (sequence, side) in [(1, Side::Left), (2, Side::Right), (3, Side::Left)] {
+        assert!(operator.apply(&mut store, side, Frame::new(&half(sequence))).is_none());
+    }
+    let states = operator.states();
+    check(&states, &store);
+    assert_eq!(states[0].key.parse_key("9,2,0").unwrap().len(), 16);
+    assert_eq!(operator.rebuild(&store, EventTime::MIN), Ok(()));
+    let offset = store.iter_operator(ID).next().unwrap();
+    let key = store.entry_key(offset);
+    let (hash, bytes) = (key.hash, key.key.to_vec());
+    let (operator_id, namespace) = (key.operator, key.namespace);
+    store.put(
+        &pelton::state::EntryKey { operator: operator_id, hash, key: &bytes, namespace },
+        &[0; 40],
+    );
+    assert!(operator.rebuild(&store, EventTime::MIN).is_err());
+}
