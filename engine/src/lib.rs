@@ -35,6 +35,8 @@ pub mod sink;
 
 pub mod job;
 
+pub mod sim;
+
 #[cfg(feature = "cli")]
 pub mod command;
 

@@ -6,6 +6,9 @@ mod clicks;
 #[path = "../examples/embed.rs"]
 #[expect(dead_code, reason = "a program: its `main` is not called here")]
 mod embed;
+#[path = "../examples/simulate.rs"]
+#[expect(dead_code, reason = "a program: its `main` is not called here")]
+mod simulate;
 
 use std::io::Write as _;
 
@@ -37,6 +40,12 @@ fn an_embedding_program_gets_every_change_of_its_counts() {
     let mut changes = embed::run().unwrap();
     changes.sort();
     assert_eq!(changes, rows(&[("ada", 1), ("ada", 2), ("bob", 1)]));
+}
+
+#[test]
+fn a_simulated_job_is_right_whatever_goes_wrong_and_one_with_a_bug_is_not() {
+    assert_eq!(simulate::run(10, false), 0);
+    assert!(simulate::run(10, true) > 5);
 }
 
 /// What a file holds below its module doc.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 type Table = BTreeMap<String, BTreeSet<String>>;
 
 const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
-const FOLDERS: [&str; 15] = [
+const FOLDERS: [&str; 16] = [
     "clock",
     "io",
     "metric",
@@ -22,6 +22,7 @@ const FOLDERS: [&str; 15] = [
     "checkpoint",
     "sink",
     "job",
+    "sim",
     "command",
 ];
 

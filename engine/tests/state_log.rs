@@ -449,14 +449,16 @@ fn segments_that_don_t_belong_are_refused_by_name() {
 #[test]
 fn spare_regions_become_segments() {
     let spare = Arc::new(SpareRegions::new(SEGMENT_BYTES));
-    spare.refill(2);
     let mut store =
         Store::with_settings(&StoreSettings { spare: Some(Arc::clone(&spare)), ..tiny(None) });
     store.put(&key(&name_of(1)), &[1; 40_000]);
-    assert_eq!(spare.count(), 1);
+    spare.refill(2);
+    assert_eq!(spare.count(), 0, "a log of one segment asks for none ahead");
     store.put(&key(&name_of(2)), &[1; 40_000]);
+    spare.refill(2);
+    assert_eq!(spare.count(), 1, "one that has outgrown it does");
     store.put(&key(&name_of(3)), &[1; 40_000]);
-    assert_eq!(spare.count(), 0, "and without one the store makes its own");
+    assert_eq!(spare.count(), 0, "and takes it");
     assert_eq!(store.entry_count(), 3);
 }
 

@@ -4,4 +4,6 @@
 pub mod chance;
 pub mod fraud_oracle;
 pub mod inputs;
+pub mod oracle;
 pub mod runs;
+pub mod simulated;

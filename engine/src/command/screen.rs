@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::job::{
-    Begin, CheckpointReport, Engine, Job, JobError, JobReport, JobSnapshot, Restart, RunningJob,
-    Settings,
+    CheckpointReport, Job, JobError, JobReport, JobSnapshot, Restart, RunningJob, Settings,
+    Supervisor, supervise,
 };
 use crate::metric::{Latency, LatencySummary};
 use crate::record::EventTime;
@@ -49,42 +49,41 @@ pub struct Watch {
 /// # Errors
 /// Whatever keeps the job from starting or ends it early, and the restarts are used up.
 pub fn run<T, E: From<CommandError>>(
-    mut make: impl FnMut() -> Result<(Job, T), E>,
-    mut settings: Settings,
+    make: impl FnMut() -> Result<(Job, T), E>,
+    settings: Settings,
     watch: Watch,
 ) -> Result<(Finished, T), E> {
     let rate = settings.rate;
     let cpu_before_s = usage::cpu_s();
-    let mut attempt = 0;
-    loop {
-        let (job, beside) = make()?;
-        // A start that is refused is refused again: nothing is gained by another.
-        let running = Engine::with(settings.clone()).start(job).map_err(CommandError::from)?;
-        tell_start(&running, watch);
-        let (ended, made_progress) = see_through(running, rate, watch);
-        match ended {
-            Ok(job) => {
-                let report = report(&job, rate, usage::cpu_s() - cpu_before_s);
-                return Ok((Finished { report, section: Nothing {}, job }, beside));
-            }
-            Err(error) => {
-                attempt = if made_progress { 1 } else { attempt + 1 };
-                let Some(delay) = watch.restart.delay(attempt) else {
-                    return Err(CommandError::from(error).into());
-                };
-                eprintln!("{error}; starting again in {delay:?}");
-                std::thread::park_timeout(delay);
-                go_on(&mut settings);
-            }
-        }
-    }
+    let mut screen = Screen { rate, watch };
+    let refused = |error| CommandError::from(error).into();
+    let (job, beside) = supervise(settings, watch.restart, &mut screen, make, refused)?;
+    let report = report(&job, rate, usage::cpu_s() - cpu_before_s);
+    Ok((Finished { report, section: Nothing {}, job }, beside))
 }
 
-/// A run after a failure goes on, however the first one began.
-fn go_on(settings: &mut Settings) {
-    if let Some(checkpoints) = &mut settings.checkpoints {
-        checkpoints.begin = Begin::Either;
-        checkpoints.savepoint = None;
+/// Shows a job while it runs.
+struct Screen {
+    rate: Option<f64>,
+    watch: Watch,
+}
+
+impl Supervisor for Screen {
+    fn watch(&mut self, running: &RunningJob) {
+        tell_start(running, self.watch);
+        let mut progress = Progress::stderr();
+        let mut pace = Pace::default();
+        while !running.wait(LOOK_EVERY) {
+            if !self.watch.silent && progress.is_due(running.elapsed_ns()) {
+                let (total, timed) = (self.watch.records_total, self.rate.is_some());
+                progress.draw(&snapshot(running, total, timed, &mut pace));
+            }
+        }
+        progress.clear();
+    }
+
+    fn failed(&mut self, error: &JobError, delay: Duration) {
+        eprintln!("{error}; starting again in {delay:?}");
     }
 }
 
@@ -99,25 +98,6 @@ fn tell_start(running: &RunningJob, watch: Watch) {
     if let Some(epoch) = checkpoints.resumed.filter(|_| !watch.silent) {
         eprintln!("going on from epoch {epoch}");
     }
-}
-
-/// Draws the progress until the job is over; answers what it came to, and whether a checkpoint was
-/// made meanwhile.
-fn see_through(
-    running: RunningJob,
-    rate: Option<f64>,
-    watch: Watch,
-) -> (Result<JobReport, JobError>, bool) {
-    let mut progress = Progress::stderr();
-    let mut pace = Pace::default();
-    while !running.wait(LOOK_EVERY) {
-        if !watch.silent && progress.is_due(running.elapsed_ns()) {
-            progress.draw(&snapshot(&running, watch.records_total, rate.is_some(), &mut pace));
-        }
-    }
-    progress.clear();
-    let made_progress = running.checkpoints().is_some_and(|made| made.stats.count > 0);
-    (running.join(), made_progress)
 }
 
 /// The records and the time at the last drawing.

@@ -109,6 +109,10 @@ impl Engine {
         Self { settings }
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Sets the number of shards.
     #[must_use]
     pub fn shards(mut self, shard_count: u16) -> Self {

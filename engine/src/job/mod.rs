@@ -22,6 +22,7 @@ mod restore;
 mod running;
 mod settings;
 mod stream;
+mod supervise;
 
 pub use chain::{Chain, Operated, OperatorBlueprint, Root, Then};
 pub use checkpoints::{Begin, Checkpoints, Restart};
@@ -33,6 +34,7 @@ pub use keyed::Keyed;
 pub use running::{CheckpointReport, JobReport, JobSnapshot, Latencies, RunningJob};
 pub use settings::{Driver, Settings, core_count};
 pub use stream::{Changelog, Stream};
+pub use supervise::{Supervisor, supervise};
 
 use crate::record::Record;
 use crate::source::{PushInput, VecSplit, push_source};

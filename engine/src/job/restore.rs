@@ -124,7 +124,9 @@ pub(super) fn restore(
             return Ok((Some(manifest), Restored::nothing(settings)));
         }
         let rules = Rules::between(&manifest, stages, checkpoints.drop_state)?;
-        match load(from, &manifest, settings) {
+        // On a disk that is simulated the order of its operations is the seed's.
+        let is_simulated = checkpoints.disk.is_some();
+        match load(from, &manifest, settings, is_simulated) {
             Ok(logs) => {
                 notes.extend(fell_back.into_iter().map(|(file, reason)| {
                     format!("{file} is broken ({reason}); going on from epoch {}", manifest.epoch)
@@ -194,12 +196,16 @@ enum LoadError {
     State(#[from] StateError),
 }
 
-/// Reads, verifies and indexes all logs, each on a thread of its own.
+/// Reads, verifies and indexes all logs, each on a thread of its own unless `in_order`.
 fn load(
     from: &StateDirectory,
     manifest: &Manifest,
     settings: &StoreSettings,
+    in_order: bool,
 ) -> Result<Vec<LoadedLog>, LoadError> {
+    if in_order {
+        return manifest.logs.iter().map(|log| load_log(from, log, settings)).collect();
+    }
     std::thread::scope(|scope| {
         let load = |log| scope.spawn(move || load_log(from, log, settings));
         let threads: Vec<_> = manifest.logs.iter().map(load).collect();

@@ -48,6 +48,8 @@ pub(super) struct Arena {
     pub(super) frozen_to: u64,
     free: [u64; CLASS_COUNT],
     live_bytes: u64,
+    /// What sealed segments have left unused.
+    unused_bytes: u64,
     spare: Option<Arc<SpareRegions>>,
     scratch: Vec<u8>,
 }
@@ -77,6 +79,7 @@ impl Arena {
             frozen_to: 0,
             free: [0; CLASS_COUNT],
             live_bytes: 0,
+            unused_bytes: 0,
             spare: settings.spare.clone(),
             scratch: Vec::new(),
         }
@@ -94,6 +97,7 @@ impl Arena {
         arena.tail = (base_number + segments.len() as u64) << arena.shift;
         (arena.tail_end, arena.frozen_to) = (arena.tail, arena.tail);
         (arena.regions, arena.notes) = segments.into_iter().unzip();
+        arena.unused_bytes = arena.notes.iter().map(|notes| arena.unused_in(notes)).sum();
         arena
     }
 
@@ -105,6 +109,16 @@ impl Arena {
     /// The bytes from the oldest segment's start to the tail.
     pub(super) fn log_bytes(&self) -> u64 {
         self.tail - (self.base_number << self.shift)
+    }
+
+    /// The bytes of the log that were written to, dead ones too.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.log_bytes() - self.unused_bytes
+    }
+
+    /// What a sealed segment has left unused.
+    fn unused_in(&self, notes: &Notes) -> u64 {
+        notes.sealed_bytes.map_or(0, |sealed| self.segment_bytes() - u64::from(sealed))
     }
 
     /// The bytes of memory that it takes, beside files.
@@ -334,7 +348,8 @@ impl Arena {
     /// Drops the oldest segment, in which nothing lives.
     pub(super) fn drop_oldest(&mut self) -> Region {
         self.base_number += 1;
-        self.notes.remove(0);
+        let notes = self.notes.remove(0);
+        self.unused_bytes -= self.unused_in(&notes);
         self.regions.remove(0)
     }
 
@@ -410,10 +425,14 @@ impl Arena {
             let used = (1 << self.shift) - (end - self.tail);
             let used = used.next_multiple_of(FLUSH_BLOCK_BYTES);
             notes.sealed_bytes = Some(u32::try_from(used).expect("a segment has at most 64 MiB"));
+            self.unused_bytes += (1 << self.shift) - used;
         }
         let segment_bytes = as_index(self.segment_bytes());
         let spare = self.spare.as_ref().and_then(|spare| spare.try_take());
         let spare = spare.filter(|region| region.len_bytes() == segment_bytes);
+        if let Some(spare) = self.spare.as_ref().filter(|_| !self.regions.is_empty()) {
+            spare.want();
+        }
         let mut region = spare.unwrap_or_else(|| Region::zeroed(segment_bytes));
         let number_here = u32::try_from(number).expect("a log has fewer than 2^32 segments");
         write_header(region.bytes_mut(0), number_here, continues);

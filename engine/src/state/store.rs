@@ -343,10 +343,10 @@ impl Store {
         self.arena.live_bytes() + self.index.table_bytes()
     }
 
-    /// How many bytes the log has, from its oldest segment to the tail.
+    /// How many bytes were written to the log from its oldest segment on, dead ones too.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
-        self.arena.log_bytes()
+        self.arena.used_bytes()
     }
 
     /// How many bytes of memory the log and the index take, beside files.

@@ -13,6 +13,9 @@ use super::{Control, Ended, JobError, Step, turn};
 
 /// How many rounds in which every shard waits, with no time to wait for, prove a standstill.
 const STANDSTILL_ROUNDS: u32 = 64;
+/// How many such rounds there are before time moves on to what is waited for. A round leaves shards
+/// out by chance, and what stalls in one may go on in the next.
+const QUIET_ROUNDS: u32 = 32;
 /// A turn takes up to this long on the simulated clock.
 const TURN_NS_MAX: usize = 20_000;
 
@@ -59,11 +62,11 @@ impl Simulation {
             let (worked, until_ns) = self.round()?;
             match until_ns {
                 _ if worked => quiet_rounds = 0,
-                Some(at_ns) => {
+                Some(at_ns) if quiet_rounds >= QUIET_ROUNDS => {
                     self.clock.advance(at_ns.saturating_sub(self.clock.now_ns()));
                     quiet_rounds = 0;
                 }
-                None => quiet_rounds += 1,
+                _ => quiet_rounds += 1,
             }
             if quiet_rounds > STANDSTILL_ROUNDS {
                 return Err(JobError::Standstill { seed: self.seed });

@@ -1,0 +1,573 @@
+//! Random jobs for the simulator: what they read, what they do, and how they are built.
+//!
+//! A [`Case`] is all of it, drawn from a seed; [`crate::oracle`] says what must come out.
+//!
+//! Results do not depend on the order in which records of several splits meet at a key: where an
+//! operator's do (running sums, joins), there is one split.
+
+use std::collections::BTreeMap;
+
+use pelton::chain::operators::{
+    CountSum, ExactSpec, ListState, MapState, PaneSpec, ProcessContext, ProcessFunction, States,
+    Sum, ValueState,
+};
+use pelton::checkpoint::decode;
+use pelton::job::{SourceOptions, Splits};
+use pelton::record::{EventTime, RowKind, TimeSpan};
+use pelton::sim::{Chance, Outcome, World};
+use pelton::sink::{Both, Csv, DirectorySink, FileSink, format_fn};
+use pelton::source::VecSplit;
+use pelton::{Job, Stream};
+
+use crate::oracle;
+
+/// What the jobs read.
+#[pelton::record]
+pub struct Event {
+    /// When.
+    #[event_time]
+    pub time: EventTime,
+    /// Skewed, and now and then long.
+    pub key: String,
+    /// A second key.
+    pub bucket: u64,
+    /// Different for each event.
+    pub number: u64,
+    /// Of either sign.
+    pub amount: i64,
+}
+
+/// What they write.
+#[pelton::record]
+pub struct Row {
+    /// Whose.
+    pub name: String,
+    /// A number.
+    pub a: i64,
+    /// A number.
+    pub b: i64,
+    /// A number.
+    pub c: i64,
+}
+
+/// What a job does behind its filter and its copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shape {
+    /// Events become rows.
+    Stateless,
+    /// Every change of a count.
+    Counts,
+    /// Sums at the end, by two keys.
+    SumsAtEnd,
+    /// Every change of a sum; of one split.
+    SumChanges,
+    /// Sums in windows that follow each other.
+    Tumbling,
+    /// Counts in windows that overlap.
+    Hopping,
+    /// Two exact windows, in order of time.
+    Exact,
+    /// Values, a list, a map and timers.
+    Process,
+    /// The same in order of time.
+    ProcessInOrder,
+    /// Two keyed branches that meet again; of one split.
+    Joined,
+    /// A count of counts.
+    TwoStages,
+    /// Counts and windows of one stream, each with an output of its own.
+    TwoOutputs,
+}
+
+/// All shapes.
+pub const SHAPES: [Shape; 12] = [
+    Shape::Stateless,
+    Shape::Counts,
+    Shape::SumsAtEnd,
+    Shape::SumChanges,
+    Shape::Tumbling,
+    Shape::Hopping,
+    Shape::Exact,
+    Shape::Process,
+    Shape::ProcessInOrder,
+    Shape::Joined,
+    Shape::TwoStages,
+    Shape::TwoOutputs,
+];
+
+/// The numbers of a job.
+#[derive(Debug, Clone, Copy)]
+pub struct Params {
+    /// Events whose amount leaves no rest here are filtered out.
+    pub modulus: i64,
+    /// An event has as many copies as its number leaves here.
+    pub copies: u64,
+    /// How long windows are.
+    pub length: i64,
+    /// How far apart they are.
+    pub slide: i64,
+    /// How long before a record exact windows end.
+    pub delay: i64,
+}
+
+/// Where rows go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// One file.
+    File,
+    /// A directory of files.
+    Directory,
+    /// A stalling one of each.
+    Both,
+}
+
+/// A random job with its input.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Of which it was drawn.
+    pub seed: u64,
+    /// What it does.
+    pub shape: Shape,
+    /// Its numbers.
+    pub params: Params,
+    /// How far out of order events may be.
+    pub lateness_micros: i64,
+    /// The input.
+    pub splits: Vec<Vec<Event>>,
+    /// Where rows go.
+    pub outputs: Outputs,
+}
+
+impl Case {
+    /// A job of any shape, of up to `events_max` events a split.
+    #[must_use]
+    pub fn draw(seed: u64, events_max: u64) -> Self {
+        let mut chance = Chance::new(seed ^ 0xca5e);
+        let shape = *chance.pick(&SHAPES);
+        Self::of(shape, seed, events_max)
+    }
+
+    /// A job of this shape.
+    #[must_use]
+    pub fn of(shape: Shape, seed: u64, events_max: u64) -> Self {
+        let mut chance = Chance::new(seed ^ 0xca5e_0001);
+        let split_count = match shape {
+            Shape::SumChanges | Shape::Joined => 1,
+            _ => 1 + chance.below(3),
+        };
+        let lateness_micros = signed(*chance.pick(&[0, 500, 20_000]));
+        let key_count = *chance.pick(&[1, 7, 200]);
+        let split = |number| {
+            let mut chance = chance.fork();
+            let count = events_max / 2 + chance.below(events_max / 2 + 1);
+            events(&mut chance, number * 1_000_000, count, lateness_micros, key_count)
+        };
+        let splits = (0..split_count).map(split).collect();
+        let length = signed(1_000 * (1 + chance.below(50)));
+        let params = Params {
+            modulus: signed(2 + chance.below(5)),
+            copies: 2 + chance.below(2),
+            length,
+            delay: if chance.one_in(2) { length / 2 } else { 0 },
+            slide: (length / signed(1 + chance.below(4))).max(1),
+        };
+        let outputs = *chance.pick(&[Outputs::File, Outputs::Directory, Outputs::Both]);
+        Self { seed, shape, params, lateness_micros, splits, outputs }
+    }
+
+    /// The job, for one run.
+    #[must_use]
+    pub fn build(&self, world: &World) -> Job {
+        let job = Job::new();
+        let splits = self.splits.iter().zip(0..).map(|(events, number)| {
+            world.stalled(VecSplit::new(format!("split {number}"), events.clone()), number)
+        });
+        let late = format_fn::<Event, _>(|_, event: EventView<'_>, out: &mut Vec<u8>| {
+            out.extend_from_slice(event.number.to_string().as_bytes());
+        });
+        let options = SourceOptions::new()
+            .lateness(TimeSpan::micros(self.lateness_micros))
+            .late(FileSink::new(world.path("late"), late));
+        let events = job.source(Splits::new(splits.collect()), options);
+        self.shape_job(events, world);
+        job
+    }
+
+    fn shape_job(&self, events: Stream<Event>, world: &World) {
+        let params = self.params;
+        match self.shape {
+            Shape::Stateless => self.end(stateless(events, params), world),
+            Shape::Counts => self.end(counts(events, params), world),
+            Shape::SumsAtEnd => self.end(sums_at_end(events, params), world),
+            Shape::SumChanges => self.end(sum_changes(events, params), world),
+            Shape::Tumbling => self.end(tumbling(events, params), world),
+            Shape::Hopping => self.end(hopping(events, params), world),
+            Shape::Exact => self.end(exact(events, params), world),
+            Shape::Process => self.end(process(events, params), world),
+            Shape::ProcessInOrder => self.end(process_in_order(events, params), world),
+            Shape::Joined => self.end(joined(events, params), world),
+            Shape::TwoStages => self.end(two_stages(events, params), world),
+            Shape::TwoOutputs => {
+                self.end(counts(events.clone(), params), world);
+                let more = FileSink::new(world.path("more"), Csv::new().header_line(false));
+                hopping(events, params).to(world.stalling(more));
+            }
+        }
+    }
+
+    fn end<C: pelton::job::Chain<Out = Row>>(&self, rows: Stream<Row, C>, world: &World) {
+        let csv = || Csv::new().header_line(false);
+        let file = FileSink::new(world.path("rows"), csv());
+        let directory = DirectorySink::new(world.path("parts"), csv());
+        match self.outputs {
+            Outputs::File => rows.to(file),
+            Outputs::Directory => rows.to(directory),
+            Outputs::Both => rows.to(Both(world.stalling(file), world.stalling(directory))),
+        }
+    }
+
+    /// What an outcome's files hold against what the oracle says.
+    ///
+    /// # Errors
+    /// What differs, and how to see it again.
+    pub fn compare(&self, outcome: &Outcome) -> Result<(), String> {
+        let expected = oracle::run(self);
+        let names: &[&str] = match self.outputs {
+            Outputs::File => &["rows"],
+            Outputs::Directory => &["parts"],
+            Outputs::Both => &["rows", "parts"],
+        };
+        let of_rows = names.iter().map(|name| (*name, &expected.rows));
+        for (name, lines) in of_rows.chain([("late", &expected.late), ("more", &expected.more)]) {
+            differs(lines, &outcome.lines(name)).map_err(|what| {
+                format!("{name} of seed {}, {:?}: {what}", self.seed, self.shape)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with an outcome: a bug that showed itself, no end, or other lines than the oracle's.
+///
+/// # Errors
+/// What is wrong.
+pub fn verdict(case: &Case, outcome: &Outcome) -> Result<(), String> {
+    match outcome {
+        Outcome { bugs, .. } if !bugs.is_empty() => Err(format!("bugs: {bugs:?}")),
+        Outcome { ended: false, errors, .. } => Err(format!("it never ended: {errors:?}")),
+        _ => case.compare(outcome),
+    }
+}
+
+/// A number from the environment: how long a test runs, or where it begins.
+#[must_use]
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// What the manifests of a state directory show of its logs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Logs {
+    /// The highest number of a log's first segment: above 0, segments before it were let go.
+    pub first_segment_max: u32,
+    /// Of how many segments the longest log is.
+    pub segment_count_max: usize,
+}
+
+impl Logs {
+    /// Looks at the manifests that a simulation has left.
+    pub fn look(&mut self, outcome: &Outcome) {
+        for (path, bytes) in outcome.disk().copy_tree() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !name.starts_with("manifest-") {
+                continue;
+            }
+            for log in decode(&bytes).map(|manifest| manifest.logs).unwrap_or_default() {
+                let first = log.segments.first().map_or(0, |segment| segment.number);
+                self.first_segment_max = self.first_segment_max.max(first);
+                self.segment_count_max = self.segment_count_max.max(log.segments.len());
+            }
+        }
+    }
+}
+
+/// The first differences of two sorted lists.
+fn differs(expected: &[String], found: &[String]) -> Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    expected.iter().for_each(|line| *counts.entry(line).or_default() += 1);
+    found.iter().for_each(|line| *counts.entry(line).or_default() -= 1);
+    let of = |sign: i64| {
+        let lines = counts.iter().filter(move |(_, count)| count.signum() == sign);
+        lines.map(|(line, count)| format!("{count} x {line:.80?}")).take(4).collect::<Vec<_>>()
+    };
+    Err(format!(
+        "{} lines of {}; missing {:?}; too many {:?}",
+        found.len(),
+        expected.len(),
+        of(1),
+        of(-1)
+    ))
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).expect("a small number")
+}
+
+/// Events that move on in time, out of order by up to twice the lateness.
+fn events(
+    chance: &mut Chance,
+    first_number: u64,
+    count: u64,
+    lateness_micros: i64,
+    key_count: u64,
+) -> Vec<Event> {
+    let mut now = 0;
+    let event = |index| {
+        now += signed(chance.below(1_000));
+        let back =
+            if chance.one_in(4) { chance.below(lateness_micros.unsigned_abs() * 2) } else { 0 };
+        let key = chance.skewed(key_count);
+        let key = match key % 9 {
+            8 => format!("a key that is longer than a line of the cache, much longer, {key}"),
+            _ => format!("k{key}"),
+        };
+        Event {
+            time: EventTime(now - signed(back)),
+            key,
+            bucket: chance.below(5),
+            number: first_number + index,
+            amount: signed(chance.below(2_000)) - 1_000,
+        }
+    };
+    (0..count).map(event).collect()
+}
+
+#[pelton::job]
+fn stateless(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .flat_map(move |e| {
+            (0..e.number % p.copies).map(move |copy| EventView { number: e.number * 4 + copy, ..e })
+        })
+        .map(|e| RowView { name: e.key, a: e.number.cast_signed(), b: e.amount, c: e.time.0 })
+}
+
+#[pelton::job]
+fn counts(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events.filter(move |e| e.amount % p.modulus != 0).key_by(|e| e.key).count().changes().map(|c| {
+        RowView {
+            name: c.key,
+            a: c.value.cast_signed(),
+            b: i64::from(c.kind == RowKind::Insert),
+            c: 0,
+        }
+    })
+}
+
+#[pelton::job]
+fn sums_at_end(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .flat_map(move |e| (0..e.number % p.copies).map(move |_| e))
+        .key_by(|e| (e.key, e.bucket))
+        .aggregate::<Sum<i64>, _>(|e| e.amount)
+        .at_end()
+        .changes()
+        .map(|c| RowView { name: c.key.0, a: c.key.1.cast_signed(), b: c.value, c: 0 })
+}
+
+#[pelton::job]
+fn sum_changes(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .aggregate::<Sum<i64>, _>(|e| e.amount)
+        .changes()
+        .map(|c| RowView { name: c.key, a: c.value, b: i64::from(c.kind == RowKind::Insert), c: 0 })
+}
+
+#[pelton::job]
+fn tumbling(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .flat_map(move |e| (0..e.number % p.copies).map(move |_| e))
+        .key_by(|e| e.key)
+        .windows::<Sum<i64>, _>(PaneSpec::tumbling(TimeSpan::micros(p.length)), |e| e.amount)
+        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
+}
+
+#[pelton::job]
+fn hopping(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .hopping_count(TimeSpan::micros(p.length), TimeSpan::micros(p.slide))
+        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value.cast_signed() })
+}
+
+#[pelton::job]
+fn exact(events: Stream<Event>, p: Params) -> Stream<Row> {
+    let lengths = [TimeSpan::micros(p.length), TimeSpan::micros(p.slide)];
+    let delay = TimeSpan::micros(p.delay);
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .in_time_order(|e| e.number)
+        .exact_windows::<CountSum, 2, _>(ExactSpec { lengths, delay }, |e| (e.number, e.amount))
+        .map(|(e, windows)| exact_row(e, &windows))
+}
+
+fn exact_row<'a>(event: EventView<'a>, windows: &[CountSum; 2]) -> RowView<'a> {
+    let sum = |window: &CountSum| i64::try_from(window.sum).unwrap_or(i64::MAX);
+    RowView {
+        name: event.key,
+        a: event.number.cast_signed(),
+        b: windows[0].count.cast_signed() * 1_000_000 + sum(&windows[0]),
+        c: windows[1].count.cast_signed() * 1_000_000 + sum(&windows[1]),
+    }
+}
+
+/// How many numbers the large value holds: enough to fill segments.
+const WIDE: usize = 24;
+const SEEN: ValueState<(u64, [i64; WIDE])> = ValueState::new(0);
+const ITEMS: ListState<(i64, i64)> = ListState::new(1);
+const TALLY: MapState<u64, u64> = MapState::new(2);
+
+/// A tumbling window by hand, a count of every third event, and totals at the end.
+#[derive(Debug, Clone)]
+struct ByHand {
+    length: i64,
+}
+
+impl ProcessFunction for ByHand {
+    type Key = String;
+    type In = Event;
+    type Out = Row;
+
+    fn states(&self, states: &mut States) {
+        states.value("seen", SEEN).list("items", ITEMS).map("tally", TALLY);
+    }
+
+    fn on_record(
+        &mut self,
+        context: &mut ProcessContext<'_, Row>,
+        key: &str,
+        event: EventView<'_>,
+    ) {
+        let (mut seen, mut wide) = context.get(SEEN).unwrap_or((0, [0; WIDE]));
+        if seen == 0 {
+            context.set_timer(EventTime::MAX);
+        }
+        wide[usize::try_from(seen).unwrap_or(0) % WIDE] += event.amount;
+        seen += 1;
+        context.set(SEEN, (seen, wide));
+        context.append(ITEMS, (event.time.0, event.amount));
+        let at = event.amount.unsigned_abs() % 5;
+        let tally = context.map_get(TALLY, at).unwrap_or(0);
+        context.map_insert(TALLY, at, tally + 1);
+        let start = event.time.0.div_euclid(self.length) * self.length;
+        context.set_timer(EventTime(start + self.length - 1));
+        if seen.is_multiple_of(3) {
+            context.emit(RowView { name: key, a: seen.cast_signed(), b: 0, c: -1 });
+        }
+    }
+
+    fn on_timer(&mut self, context: &mut ProcessContext<'_, Row>, key: &str, time: EventTime) {
+        if time == EventTime::MAX {
+            let (seen, wide) = context.get(SEEN).unwrap_or((0, [0; WIDE]));
+            let total = wide.iter().sum();
+            context.emit(RowView { name: key, a: seen.cast_signed(), b: total, c: -2 });
+            let tallies: Vec<(u64, u64)> = context.map_iter(TALLY).collect();
+            for (at, count) in tallies {
+                let (a, b) = (at.cast_signed(), count.cast_signed());
+                context.emit(RowView { name: key, a, b, c: -3 });
+            }
+            context.clear_map(TALLY);
+            return;
+        }
+        let after = time.0 - self.length;
+        let (mut count, mut sum, mut is_last) = (0, 0, true);
+        for (at, amount) in context.iter(ITEMS) {
+            is_last &= at <= time.0;
+            if at > after && at <= time.0 {
+                count += 1;
+                sum += amount;
+            }
+        }
+        context.emit(RowView { name: key, a: count, b: sum, c: time.0 });
+        // All that is in the list was in a window that has fired, so it is not looked at again.
+        if is_last {
+            context.clear_list(ITEMS);
+        }
+    }
+}
+
+#[pelton::job]
+fn process(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .process(ByHand { length: p.length })
+}
+
+#[pelton::job]
+fn process_in_order(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .in_time_order(|e| e.number)
+        .process(ByHand { length: p.length })
+}
+
+/// Hands on what comes.
+#[derive(Debug, Clone)]
+struct Echo;
+
+impl ProcessFunction for Echo {
+    type Key = u64;
+    type In = Event;
+    type Out = Row;
+
+    fn on_record(&mut self, context: &mut ProcessContext<'_, Row>, _: u64, e: EventView<'_>) {
+        context.emit(RowView { name: e.key, a: e.number.cast_signed(), b: e.amount, c: e.time.0 });
+    }
+}
+
+#[pelton::job]
+fn joined(events: Stream<Event>, p: Params) -> Stream<Row> {
+    let kept = events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .flat_map(move |e| {
+            (0..e.number % p.copies).map(move |copy| EventView { number: e.number * 4 + copy, ..e })
+        })
+        .fork();
+    let left = kept.clone().key_by(|e| e.key).count().changes().map(|c| RowView {
+        name: "",
+        a: c.value.cast_signed(),
+        b: 0,
+        c: 0,
+    });
+    let right = kept.key_by(|e| e.bucket).process(Echo);
+    left.join_by_position(right).map(|(left, right)| RowView {
+        name: right.name,
+        a: left.a,
+        b: right.a,
+        c: right.b,
+    })
+}
+
+#[pelton::job]
+fn two_stages(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .count()
+        .changes()
+        .map(|c| RowView { name: "", a: c.value.cast_signed() % 7, b: 0, c: 0 })
+        .key_by(|r| r.a)
+        .count()
+        .at_end()
+        .changes()
+        .map(|c| RowView { name: "", a: c.key, b: c.value.cast_signed(), c: 0 })
+}
