@@ -5,5 +5,6 @@ pub mod decode;
 pub mod exact;
 pub mod flush;
 pub mod fraud;
+pub mod log;
 pub mod ring;
 pub mod state;

@@ -254,7 +254,7 @@ impl<S: Slots> ByHand<S> {
     }
 }
 
-fn draw_keys(key_count: u64, record_count: usize, draw: Draw) -> Vec<(KeyHash, u64)> {
+pub(crate) fn draw_keys(key_count: u64, record_count: usize, draw: Draw) -> Vec<(KeyHash, u64)> {
     let mut seed = 0x1234_5678_9abc_def1_u64;
     (0..record_count)
         .map(|_| {

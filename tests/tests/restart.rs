@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pelton::chain::operators::{
@@ -301,6 +301,45 @@ fn a_panic_in_a_closure_is_restarted_from_the_last_checkpoint() {
     assert_eq!(report.counts.total.accepted, ROWS);
     assert_eq!(report.counts.records_out, ROWS);
     assert!(report.checkpoints.unwrap().resumed.unwrap() > 0, "it went on from a checkpoint");
+}
+
+#[test]
+fn a_record_that_always_panics_ends_the_job_when_the_attempts_are_used_up() {
+    let output = tempfile::tempdir().unwrap();
+    let starts = Arc::new(AtomicUsize::new(0));
+    let engine = Engine::new().shards(2).driver(Driver::Threads);
+    let durable = engine.checkpoints(checkpoints(output.path()));
+    let restart = Restart::Fixed { attempts_max: 2, delay: Duration::from_millis(1) };
+    let ended = durable.supervise(restart, || {
+        starts.fetch_add(1, Ordering::Relaxed);
+        panics_once(output.path(), &Arc::new(AtomicBool::new(false)))
+    });
+    assert!(ended.unwrap_err().to_string().contains("operator `sums` panicked"));
+    assert_eq!(
+        starts.load(Ordering::Relaxed),
+        3,
+        "one start and two more, though each made checkpoints"
+    );
+}
+
+#[test]
+fn a_fresh_start_does_not_discard_the_state_of_another_job() {
+    let output = tempfile::tempdir().unwrap();
+    over_runs(output.path(), &[1]);
+    let mut others = checkpoints(output.path()).job("others");
+    others.begin = Begin::Fresh;
+    let engine = Engine::new().shards(1).driver(Driver::Threads).checkpoints(others);
+    let error = engine.start(job(output.path(), u64::MAX)).unwrap_err().to_string();
+    assert!(error.contains("`job`") && error.contains("`others`"), "{error}");
+    assert!(engine_reads(output.path()), "the state is there still");
+}
+
+/// Whether the job's own state can be gone on with.
+fn engine_reads(output: &Path) -> bool {
+    let mut own = checkpoints(output);
+    own.begin = Begin::Resume;
+    let engine = Engine::new().shards(1).driver(Driver::Threads).checkpoints(own);
+    engine.run(job(output, u64::MAX)).is_ok()
 }
 
 #[test]

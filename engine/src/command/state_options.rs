@@ -39,7 +39,8 @@ pub struct StateArgs {
     /// Let state go that the job has no operator for any more
     #[arg(long, requires = "state")]
     pub drop_state: bool,
-    /// After a failure: never, fixed[:ATTEMPTS[:DELAY]] or exponential[:ATTEMPTS[:FIRST[:MAX]]]
+    /// After a failure: `never`, `fixed:3:1s` (attempts, delay) or `exponential:10:100ms:1m`
+    /// (attempts in a row, first and longest delay)
     #[arg(long, value_name = "POLICY", value_parser = restart, requires = "state")]
     pub restart: Option<Restart>,
     /// Memory for state, such as 512MiB; what is more is read from its files

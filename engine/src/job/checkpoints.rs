@@ -131,7 +131,7 @@ pub enum Restart {
     Never,
     /// The job starts again from the last checkpoint, after this time.
     Fixed {
-        /// How often, at most.
+        /// How often in all, at most.
         attempts_max: u32,
         /// How long after each failure.
         delay: Duration,
@@ -149,6 +149,12 @@ pub enum Restart {
 }
 
 impl Restart {
+    /// Whether a run that has made checkpoints begins the count of attempts again.
+    #[must_use]
+    pub fn forgives(self) -> bool {
+        matches!(self, Self::Exponential { .. })
+    }
+
     /// How long to wait before attempt `attempt` (from 1), or `None`: not again.
     #[must_use]
     pub fn delay(self, attempt: u32) -> Option<Duration> {

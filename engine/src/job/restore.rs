@@ -112,6 +112,10 @@ pub(super) fn restore(
     notes: &mut Vec<String>,
 ) -> Result<(Option<Manifest>, Restored), JobError> {
     if checkpoints.begin == Begin::Fresh && checkpoints.savepoint.is_none() {
+        // State that is broken may be discarded, and that of another job may not.
+        if let Ok(Some(found)) = from.newest() {
+            check_identity(&found.manifest, from, checkpoints)?;
+        }
         return Ok((None, Restored::nothing(settings)));
     }
     loop {

@@ -2,8 +2,8 @@
 //!
 //! Takes what makes the job; hands on the report of the run that came to its end.
 //!
-//! A start that is refused is an error at once: it would be refused again. A run that has made a
-//! checkpoint counts as progress, and the policy begins with its first attempt again.
+//! A first start that is refused is an error at once: it would be refused again. After a failure a
+//! start that fails, as it may for a disk that is busy or full, is one more failed attempt.
 //!
 //! Why the job is made anew and its stages are not reset: nothing of a failed run may reach the next
 //! one but what a manifest names.
@@ -46,16 +46,16 @@ pub fn supervise<T, E>(
     let mut attempt = 0;
     loop {
         let (job, beside) = make()?;
-        let running = Engine::with(settings.clone()).start(job).map_err(&refused)?;
-        supervisor.watch(&running);
-        // Whoever did not watch it to its end waits for it here, to see what it has made.
-        while !running.wait(WAIT) {}
-        let has_made = running.checkpoints().is_some_and(|made| made.stats.count > 0);
-        let error = match running.join() {
+        let (has_made, ended) = match Engine::with(settings.clone()).start(job) {
+            Ok(running) => see_through(running, supervisor),
+            Err(error) if attempt == 0 => return Err(refused(error)),
+            Err(error) => (false, Err(error)),
+        };
+        let error = match ended {
             Ok(report) => return Ok((report, beside)),
             Err(error) => error,
         };
-        attempt = if has_made { 1 } else { attempt + 1 };
+        attempt = if has_made && restart.forgives() { 1 } else { attempt + 1 };
         let Some(delay) = restart.delay(attempt) else {
             return Err(refused(error));
         };
@@ -63,6 +63,18 @@ pub fn supervise<T, E>(
         std::thread::park_timeout(delay);
         go_on(&mut settings);
     }
+}
+
+/// Waits for the end of a run; answers whether it has made a checkpoint, and what it came to.
+fn see_through(
+    running: RunningJob,
+    supervisor: &mut impl Supervisor,
+) -> (bool, Result<JobReport, JobError>) {
+    supervisor.watch(&running);
+    // Whoever did not watch it to its end waits for it here, to see what it has made.
+    while !running.wait(WAIT) {}
+    let has_made = running.checkpoints().is_some_and(|made| made.stats.count > 0);
+    (has_made, running.join())
 }
 
 /// A run after a failure goes on, however the first one began.

@@ -5,7 +5,7 @@
 //! the factory and its shards and makes the output anew from what is durable.
 //!
 //! Why scenarios and not random schedules alone: each stands for one promise of
-//! [`SinkFactory`](super::SinkFactory), so what breaks is named.
+//! [`SinkFactory`], so what breaks is named.
 
 use std::sync::Arc;
 
