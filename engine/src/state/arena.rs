@@ -428,11 +428,13 @@ impl Arena {
             self.unused_bytes += (1 << self.shift) - used;
         }
         let segment_bytes = as_index(self.segment_bytes());
-        let spare = self.spare.as_ref().and_then(|spare| spare.try_take());
-        let spare = spare.filter(|region| region.len_bytes() == segment_bytes);
-        if let Some(spare) = self.spare.as_ref().filter(|_| !self.regions.is_empty()) {
-            spare.want();
-        }
+        // A log's first segment is its own, and asks for none ahead.
+        let spares = self.spare.as_ref().filter(|_| !self.regions.is_empty());
+        let spare = spares.and_then(|spares| {
+            let taken = spares.try_take();
+            spares.want();
+            taken.filter(|region| region.len_bytes() == segment_bytes)
+        });
         let mut region = spare.unwrap_or_else(|| Region::zeroed(segment_bytes));
         let number_here = u32::try_from(number).expect("a log has fewer than 2^32 segments");
         write_header(region.bytes_mut(0), number_here, continues);

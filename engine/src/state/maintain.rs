@@ -72,8 +72,12 @@ impl Maintenance {
 impl Store {
     /// Compacts the log and deletes expired entries, looking at about `budget_bytes` of it. Says
     /// whether there is more to do at once. Nobody may hold an offset across it.
+    ///
+    /// Where the log has grown past what one budget a turn keeps up with (three, four, ... times its
+    /// live bytes), as many budgets are spent, eight at most: a stage that changes a frozen entry
+    /// with every frame makes more dead rooms a turn than one budget passes.
     pub fn maintain(&mut self, now: ExpiryClock, budget_bytes: u64) -> bool {
-        let mut left = budget_bytes;
+        let mut left = budget_bytes * self.pressure();
         while self.compaction_is_due() && left > 0 {
             self.compact(now, &mut left);
         }
@@ -87,6 +91,13 @@ impl Store {
             self.sweep(now, left);
         }
         self.compaction_is_due() || self.maintenance.sweep_at.is_some()
+    }
+
+    /// How many budgets a call may spend.
+    fn pressure(&self) -> u64 {
+        let spare_bytes = SPARE_SEGMENTS * self.arena.segment_bytes();
+        let fit = self.arena.live_bytes() + spare_bytes;
+        (self.arena.log_bytes() / fit.max(1)).saturating_sub(1).clamp(1, 8)
     }
 
     fn compaction_is_due(&self) -> bool {

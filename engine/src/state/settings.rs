@@ -94,13 +94,13 @@ impl SpareRegions {
         Self { segment_bytes, regions: Mutex::new(Vec::new()), wanted: AtomicUsize::new(0) }
     }
 
-    /// A region, if there is one at once.
+    /// A region, if there is one at once. Either way one fewer is wanted.
     #[must_use]
     pub fn try_take(&self) -> Option<Region> {
-        let region = self.regions.try_lock().ok()?.pop()?;
-        // Relaxed, here and below: the number alone is the message.
-        self.wanted.fetch_sub(1, Ordering::Relaxed);
-        Some(region)
+        let fewer = |wanted: usize| wanted.checked_sub(1);
+        // Relaxed, here and below: the number alone is the message. Nothing was wanted: nothing is.
+        let _ = self.wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+        self.regions.try_lock().ok()?.pop()
     }
 
     /// One more will be taken before long.
