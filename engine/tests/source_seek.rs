@@ -145,6 +145,9 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         b"\xef\xbb\xbf",
         b"\xef",
         b"\xff",
+        // What a compressed file starts with: a row that does is no reason to decompress.
+        b"\x1f\x8b,1,2,0\n",
+        b"\x28\xb5\x2f\xfd\n",
     ];
     proptest::sample::select(pieces).prop_map(<[u8]>::to_vec)
 }
@@ -333,6 +336,23 @@ fn nothing_before_the_position_is_read() {
     assert_eq!(lowest.load(Ordering::Relaxed), u64::MAX, "seeking reads nothing");
     assert_eq!(drain(&mut split).len(), 60);
     assert_eq!(lowest.load(Ordering::Relaxed), offset(&from) as u64);
+}
+
+#[test]
+fn numbers_that_no_run_can_have_written_are_refused() {
+    let text = csv_of(10);
+    let split = || split_of(Cursor::new(text.clone()), 64, FileSettings::default());
+    let from = position_behind(&mut split(), 5);
+    split().seek(&from, 5).unwrap();
+    // Offset, line and lines, where the picture in `source::file_position` has them.
+    for at in [5, 13, 21] {
+        let mut changed = from.clone();
+        changed[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(split().seek(&changed, 5).is_err(), "the number at byte {at}");
+    }
+    let mut changed = from;
+    changed[13..21].copy_from_slice(&0_u64.to_le_bytes());
+    assert!(split().seek(&changed, 5).is_err(), "lines count from 1");
 }
 
 #[test]
