@@ -451,3 +451,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_time_to_live_is_no_field_that_may_come_or_go() {
+    let plain = "struct{a:u64,b:i32}";
+    let expiring = format!("struct{{expires_at:i64,value:{plain}}}");
+    let refused = |old: &str, new: &str| Layout::conversion(&layout(old), &layout(new)).is_err();
+    assert!(refused(plain, &expiring) && refused(&expiring, plain));
+    assert!(refused(plain, "struct{c:u64}"), "nothing is left of it");
+    assert!(!refused(plain, "struct{b:i64,c:u64}"));
+    let widened = "struct{expires_at:i64,value:struct{a:u64,b:i64}}";
+    assert!(!refused(&expiring, widened), "what lives may change within");
+}

@@ -17,7 +17,7 @@ use pelton::chain::operators::{
 use pelton::job::{Begin, Checkpoints, Restart, SourceOptions, Splits};
 use pelton::record::{EventTime, TimeSpan};
 use pelton::sink::{FileSink, format_fn, write_u64};
-use pelton::source::GeneratorSplit;
+use pelton::source::{GeneratorSplit, PushInput};
 use pelton::state::ExpiryKind;
 use pelton::{Driver, Engine, Job, JobReport, Stream};
 
@@ -355,4 +355,74 @@ fn without_a_policy_a_panic_names_the_operator_and_the_record() {
         error.contains(expected) && error.contains("of split 0: a bug of the job's own"),
         "{error}"
     );
+}
+
+/// One table that ends with its own input, beside an input that goes on.
+fn two_inputs(output: &Path) -> (Job, PushInput<Trade>) {
+    let job = Job::new();
+    let few = GeneratorSplit::new("few", |number| (number < 100).then(|| trade(number)));
+    let few = job.source(Splits::new(vec![few]), SourceOptions::new());
+    few.key_by(|trade, key| key.of(trade.user))
+        .count()
+        .named("few")
+        .at_end()
+        .to(FileSink::csv(output.join("few.csv")));
+    let (more, input) = job.push::<Trade>(100);
+    let _ = more.key_by(|trade, key| key.of(trade.user)).count().named("more").collect();
+    (job, input)
+}
+
+#[test]
+fn final_rows_are_not_said_again_when_another_input_goes_on() {
+    let output = tempfile::tempdir().unwrap();
+    let engine = || Engine::new().shards(2).driver(Driver::Threads);
+    let rows = || fs::read_to_string(output.path().join("few.csv")).unwrap().lines().count();
+    let (job, _input) = two_inputs(output.path());
+    let running = engine().checkpoints(checkpoints(output.path())).start(job).unwrap();
+    while rows() == 0 {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    let expected = rows();
+    running.suspend().unwrap();
+    let (job, input) = two_inputs(output.path());
+    let running = engine().checkpoints(checkpoints(output.path())).start(job).unwrap();
+    input.push(trade(0)).unwrap();
+    running.stop().unwrap();
+    assert_eq!(rows(), expected);
+}
+
+#[test]
+fn a_checkpoint_that_is_asked_for_holds_what_was_pushed_before() {
+    let output = tempfile::tempdir().unwrap();
+    for pushed in 1..=60_u64 {
+        let (job, input) = two_inputs(output.path());
+        // Epochs follow each other closely, so that most calls meet one in flight.
+        let mut often = checkpoints(output.path());
+        often.interval = Duration::from_millis(1);
+        let engine = Engine::new().shards(1).driver(Driver::Threads).checkpoints(often);
+        let running = engine.start(job).unwrap();
+        assert_eq!(input.resumed_at(), pushed - 1);
+        input.push(trade(pushed)).unwrap();
+        let before = running.snapshot().total.records_in;
+        while running.snapshot().total.records_in == before && before < 100 + pushed {
+            std::thread::yield_now();
+        }
+        running.suspend().unwrap();
+    }
+}
+
+#[test]
+fn settings_that_can_not_work_are_refused() {
+    let output = tempfile::tempdir().unwrap();
+    let refused = |change: fn(&mut Checkpoints)| {
+        let mut changed = checkpoints(output.path());
+        change(&mut changed);
+        let (job, _input) = two_inputs(output.path());
+        Engine::new().checkpoints(changed).start(job).unwrap_err().to_string()
+    };
+    assert!(refused(|changed| changed.segment_bytes = 1_000).contains("segment_bytes is 1000"));
+    assert!(refused(|changed| changed.segment_bytes = 3 << 20).contains("a power of two"));
+    assert!(refused(|changed| changed.retained = 0).contains("at least 1"));
+    assert!(refused(|changed| changed.interval = Duration::ZERO).contains("longer than nothing"));
+    assert!(!output.path().join("state").exists(), "nothing was made");
 }

@@ -229,6 +229,41 @@ fn a_changed_job_goes_on_with_a_savepoint_on_any_number_of_shards() {
     }
 }
 
+#[test]
+fn a_job_from_a_savepoint_that_fails_before_its_first_epoch_still_has_its_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let savepoint = folder.path().join("savepoint");
+    make_savepoint(folder.path(), &savepoint);
+    let state = folder.path().join("new");
+    let (job, ..) = first_job();
+    let running = start(job, settings(&state).savepoint(&savepoint), 2).unwrap();
+    running.abort();
+    let _ = running.join();
+    // The savepoint is not named again, as a restart policy does not, and it is gone.
+    fs::remove_dir_all(&savepoint).unwrap();
+    let (job, input, spent, _) = first_job();
+    let running = start(job, settings(&state), 3).unwrap();
+    assert_eq!(input.resumed_at(), 30);
+    input.push(v1::order(30)).unwrap();
+    running.stop().unwrap();
+    let counts: Vec<u64> = spent.take_rows().iter().map(|row| row.count).collect();
+    assert_eq!(counts, [5], "user 2 had orders 2, 9, 16 and 23 before");
+}
+
+#[test]
+fn segments_that_a_first_start_has_left_do_not_keep_a_savepoint_from_a_second_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let savepoint = folder.path().join("savepoint");
+    make_savepoint(folder.path(), &savepoint);
+    let state = folder.path().join("new");
+    fs::create_dir(&state).unwrap();
+    fs::write(state.join("r2-l1-s1.seg"), [0; 4_096]).unwrap();
+    let (job, input, ..) = first_job();
+    let running = start(job, settings(&state).savepoint(&savepoint), 1).unwrap();
+    assert_eq!(input.resumed_at(), 30);
+    running.stop().unwrap();
+}
+
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1/orders")
 }

@@ -150,9 +150,10 @@ impl<I: Item, S: Sink<I>> Terminal for Output<I, S> {
         // Release: see `Marked::of`.
         match marker {
             Marker::Barrier(epoch) => {
-                self.sink.prepare(Epoch(epoch));
+                // Before the sink prepares: once it has, the checkpoint thread may ask.
                 self.counts.marked.at_barrier.store(self.written_count, Ordering::Relaxed);
                 self.counts.marked.epoch.store(epoch, Ordering::Release);
+                self.sink.prepare(Epoch(epoch));
             }
             Marker::End => {
                 self.ending = true;

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::directory::StateDirectory;
-use super::log_files::{FileNames, LogFiles};
+use super::log_files::{FileNames, LogFiles, flush_logs};
 use super::manifest::{LogManifest, Manifest, SinkManifest};
 use super::part::{LogPart, PartBody, PartEpoch, Report};
 use super::protocol::{Pace, Protocol, Step};
@@ -178,6 +178,8 @@ pub struct Coordinator {
     /// Whether the logs of the epoch in flight are flushed.
     flushed: Option<Flushed>,
     asked: Vec<Request>,
+    /// Those that were asked before the barrier of the epoch in flight: it answers these alone.
+    asked_of_epoch: Vec<Request>,
 }
 
 impl std::fmt::Debug for Coordinator {
@@ -211,6 +213,7 @@ impl Coordinator {
             last: none(),
             flushed: None,
             asked: Vec::new(),
+            asked_of_epoch: Vec::new(),
             parts,
         }
     }
@@ -259,7 +262,7 @@ impl Coordinator {
     /// Tells whoever waits for an epoch that there will be none.
     pub fn refuse_requests(&mut self) {
         self.asked.extend(self.parts.requests.try_iter());
-        for request in self.asked.drain(..) {
+        for request in self.asked_of_epoch.drain(..).chain(self.asked.drain(..)) {
             let (Request::Checkpoint(reply) | Request::Savepoint(_, reply)) = request;
             // Whoever asked may have gone.
             let _ = reply.send(Err(CheckpointError::JobOver));
@@ -287,6 +290,7 @@ impl Coordinator {
     fn begin(&mut self, epoch: u64, now_ns: u64) {
         self.said.iter_mut().for_each(|said| *said = None);
         self.flushed = None;
+        self.asked_of_epoch.append(&mut self.asked);
         self.protocol.begun(epoch, now_ns);
         self.tell(Phase::Begun, epoch);
         (self.parts.begin)(epoch);
@@ -309,7 +313,7 @@ impl Coordinator {
             })
             .collect();
         names.dedup();
-        names.join(", ")
+        if names.is_empty() { "an output".to_owned() } else { names.join(", ") }
     }
 
     /// The epoch in flight comes to nothing; the next one carries all of it.
@@ -320,7 +324,12 @@ impl Coordinator {
         }
         self.flushed = None;
         self.stats(|stats| stats.failed(error.to_string()));
-        if self.protocol.failed() {
+        for request in self.asked_of_epoch.drain(..) {
+            let (Request::Checkpoint(reply) | Request::Savepoint(_, reply)) = request;
+            // Whoever asked may have gone.
+            let _ = reply.send(Err(error.clone()));
+        }
+        if self.protocol.failed(self.parts.clock.now_ns()) {
             return Ok(());
         }
         let failures = self.protocol.failures();
@@ -383,26 +392,9 @@ impl Coordinator {
                 logs.push((number, files, part));
             }
         }
-        let flush_error = |source| CheckpointError::Flush { epoch, source: Arc::new(source) };
-        let mut made = false;
-        for (_, files, part) in &mut logs {
-            made |= files.make_files(&part.frozen, &parts.directory, names).map_err(flush_error)?;
-        }
-        if made {
-            let directory = parts.directory.path_of("");
-            parts.directory.disk().sync_directory(&directory).map_err(flush_error)?;
-        }
-        let runs = logs.iter().flat_map(|(_, files, part)| files.runs(&part.frozen));
-        let writes: Vec<_> = runs.map(super::log_files::Run::write).collect();
-        let bytes = writes.iter().map(|write| write.bytes.len() as u64).sum();
-        let outcome = parts.directory.disk().flush(&writes);
-        drop(writes);
-        if let Err(source) = outcome {
-            for (_, files, part) in &mut logs {
-                files.failed(&part.frozen);
-            }
-            return Err(flush_error(source));
-        }
+        let mut frozen: Vec<_> =
+            logs.iter_mut().map(|(_, files, part)| (&mut **files, &part.frozen)).collect();
+        let bytes = flush_logs(&mut frozen, &mut parts.directory, names, epoch)?;
         let mut durable: Vec<Vec<DurableSegment>> = parts_of(said.len());
         for (number, files, part) in &mut logs {
             durable[*number] = files.flushed(&part.frozen);
@@ -485,7 +477,7 @@ impl Coordinator {
 
     /// Answers those who asked for an epoch.
     fn answer(&mut self, manifest: &Manifest) {
-        for request in self.asked.drain(..) {
+        for request in self.asked_of_epoch.drain(..) {
             let (reply, answer) = match request {
                 Request::Checkpoint(reply) => (reply, Ok(())),
                 Request::Savepoint(path, reply) => {

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use super::CheckpointError;
 use super::directory::{StateDirectory, extend_checksums};
 use super::manifest::SegmentManifest;
 use crate::io::disk::{FlushWrite, SharedFile};
@@ -33,7 +34,7 @@ impl FileNames {
         Self { run, next: 0 }
     }
 
-    fn next(&mut self, log: usize) -> String {
+    fn of(&mut self, log: usize) -> String {
         self.next += 1;
         super::directory::segment_file_name(self.run, log, self.next)
     }
@@ -111,7 +112,7 @@ impl LogFiles {
             if segment.frozen_bytes == 0 || self.files.contains_key(&segment.number) {
                 continue;
             }
-            let name = names.next(self.number);
+            let name = names.of(self.number);
             let file =
                 directory.disk().create(&directory.path_of(&name), self.segment_bytes.into())?;
             let mappable = file.std_file().filter(|_| self.maps).map(std::fs::File::try_clone);
@@ -183,4 +184,46 @@ impl LogFiles {
         });
         described.collect()
     }
+}
+
+/// Makes what logs have frozen durable, in files that are made for it; answers how many bytes were
+/// written.
+///
+/// # Errors
+/// Nothing of it may be named by a manifest; the next flush writes it again, to other files.
+/// [`DirectoryError::Undecided`](super::DirectoryError::Undecided) is final.
+pub(super) fn flush_logs(
+    logs: &mut [(&mut LogFiles, &FrozenLog)],
+    directory: &mut StateDirectory,
+    names: &mut FileNames,
+    epoch: u64,
+) -> Result<u64, CheckpointError> {
+    let flushed = try_flush(logs, directory, names, epoch);
+    if flushed.is_err() {
+        for (files, frozen) in logs {
+            files.failed(frozen);
+        }
+    }
+    flushed
+}
+
+fn try_flush(
+    logs: &mut [(&mut LogFiles, &FrozenLog)],
+    directory: &mut StateDirectory,
+    names: &mut FileNames,
+    epoch: u64,
+) -> Result<u64, CheckpointError> {
+    let failed = |source| CheckpointError::Flush { epoch, source: Arc::new(source) };
+    let mut made = false;
+    for (files, frozen) in &mut *logs {
+        made |= files.make_files(frozen, directory, names).map_err(failed)?;
+    }
+    if made {
+        directory.sync_new_names()?;
+    }
+    let runs = logs.iter().flat_map(|(files, frozen)| files.runs(frozen));
+    let writes: Vec<_> = runs.map(Run::write).collect();
+    let bytes = writes.iter().map(|write| write.bytes.len() as u64).sum();
+    directory.disk().flush(&writes).map_err(failed)?;
+    Ok(bytes)
 }

@@ -23,6 +23,7 @@
 
 mod coordinator;
 mod directory;
+mod first;
 mod log_files;
 mod manifest;
 mod part;
@@ -42,6 +43,7 @@ pub use directory::{
     Damage, DirectoryError, Found, ListedManifest, OpenMode, StateDirectory, checksums,
     extend_checksums, segment_file_name,
 };
+pub use first::first_manifest;
 pub use log_files::LogFiles;
 pub use manifest::{
     CHECKSUM_BLOCK_BYTES, FORMAT_VERSION, LogManifest, Manifest, ManifestError, OperatorManifest,
@@ -84,6 +86,12 @@ pub enum CheckpointError {
         failures: u32,
         /// Why the last one did.
         last: Box<CheckpointError>,
+    },
+    /// An output's code panicked while an epoch was made durable.
+    #[error("an output panicked while a checkpoint was made: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
     },
     /// The job has no state directory.
     #[error("the job has no state directory, so it makes no checkpoints; give it one")]

@@ -43,13 +43,19 @@ pub(super) struct Protocol {
     in_flight_since_ns: Option<u64>,
     due_ns: u64,
     failures: u32,
+    /// After a failure, nothing begins before this time.
+    retry_ns: u64,
 }
+
+/// How long the protocol rests after a failure, so that a disk that is full for a moment does not use
+/// up all attempts in that moment.
+const RETRY_AFTER_NS: u64 = 1_000_000_000;
 
 impl Protocol {
     /// Goes on after `epoch`.
     pub(super) fn new(pace: Pace, epoch: u64, now_ns: u64) -> Self {
         let due_ns = now_ns.saturating_add(pace.interval_ns);
-        Self { pace, epoch, in_flight_since_ns: None, due_ns, failures: 0 }
+        Self { pace, epoch, in_flight_since_ns: None, due_ns, failures: 0, retry_ns: 0 }
     }
 
     /// The epoch in flight.
@@ -61,11 +67,13 @@ impl Protocol {
     /// `all_ended` whether every seat has said its last.
     pub(super) fn decide(&self, now_ns: u64, asked: bool, whole: bool, all_ended: bool) -> Step {
         match self.in_flight_since_ns {
-            Some(_) if whole => Step::Complete(self.epoch),
+            // Also where it is whole: an output may never prepare.
             Some(since_ns) if now_ns >= since_ns.saturating_add(self.pace.timeout_ns) => {
                 Step::TimeOut(self.epoch)
             }
+            Some(_) if whole => Step::Complete(self.epoch),
             Some(since_ns) => Step::WaitUntil(since_ns.saturating_add(self.pace.timeout_ns)),
+            None if now_ns < self.retry_ns => Step::WaitUntil(self.retry_ns),
             None if all_ended => Step::CompleteFinal(self.epoch + 1),
             None if asked || now_ns >= self.due_ns => Step::Begin(self.epoch + 1),
             None => Step::WaitUntil(self.due_ns),
@@ -87,9 +95,10 @@ impl Protocol {
     }
 
     /// The epoch in flight is given up; answers whether the job may go on.
-    pub(super) fn failed(&mut self) -> bool {
+    pub(super) fn failed(&mut self, now_ns: u64) -> bool {
         self.in_flight_since_ns = None;
         self.failures += 1;
+        self.retry_ns = now_ns.saturating_add(RETRY_AFTER_NS.min(self.pace.interval_ns));
         self.failures <= self.pace.failures_max
     }
 
@@ -123,9 +132,14 @@ mod tests {
         let mut protocol = Protocol::new(PACE, 0, 0);
         protocol.begun(1, 100);
         assert_eq!(protocol.decide(1_100, false, false, false), Step::TimeOut(1));
-        assert!(protocol.failed());
-        protocol.begun(2, 1_100);
-        assert!(!protocol.failed());
+        assert_eq!(protocol.decide(1_100, false, true, false), Step::TimeOut(1), "outputs, too");
+        assert!(protocol.failed(1_100));
+        for (asked, all_ended) in [(true, false), (false, true)] {
+            assert_eq!(protocol.decide(1_199, asked, true, all_ended), Step::WaitUntil(1_200));
+        }
+        assert_eq!(protocol.decide(1_200, true, false, false), Step::Begin(2));
+        protocol.begun(2, 1_200);
+        assert!(!protocol.failed(1_300));
         assert_eq!(protocol.failures(), 2);
     }
 

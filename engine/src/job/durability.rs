@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::checkpoint::{
     CheckpointStats, Coordinator, CoordinatorParts, CoordinatorSettings, DirectoryError, LogFiles,
     Manifest, OpenMode, Output, Report, Seat, SeatKind, SinkManifest, SplitManifest,
-    StateDirectory,
+    StateDirectory, first_manifest,
 };
 use crate::clock::Clock;
 use crate::io::disk::{Disk, RealDisk};
@@ -87,6 +87,8 @@ impl Durability {
         let mut notes = Vec::new();
         let disk = disk_of(&checkpoints, &mut notes)?;
         let mode = match checkpoints.begin {
+            // An earlier start with the savepoint may have left segments without a manifest.
+            _ if checkpoints.savepoint.is_some() => OpenMode::Fresh,
             Begin::Either => OpenMode::Either,
             Begin::Resume => OpenMode::Resume,
             Begin::Fresh => OpenMode::Fresh,
@@ -181,13 +183,14 @@ impl Durability {
     /// Begins: the directory is the job's from here on. Answers what the stages begin with.
     pub(super) fn begin(&mut self, splits: Vec<SplitManifest>) -> Result<Starts, JobError> {
         self.template.splits = splits;
-        if self.settings.begin == Begin::Fresh {
+        let from_savepoint = self.settings.savepoint.is_some();
+        if self.settings.begin == Begin::Fresh || from_savepoint {
             self.directory.clear()?;
         }
         self.directory.settle()?;
+        let mut first = self.template.clone();
+        first.written_micros = self.clock.wall_micros();
         if self.manifest.is_none() {
-            let mut first = self.template.clone();
-            first.written_micros = self.clock.wall_micros();
             self.directory.publish(&first)?;
         }
         let epoch = self.template.epoch;
@@ -195,6 +198,13 @@ impl Durability {
         for shard in 0..self.shard_count {
             let stages = (0..self.stages.len()).map(|stage| self.start(shard, stage)).collect();
             starts.stages.push(stages);
+        }
+        if let Some(savepoint) = self.manifest.as_ref().filter(|_| from_savepoint) {
+            first.sinks.clone_from(&savepoint.sinks);
+            let stages = starts.stages.iter_mut().flatten();
+            let stores = stages.map(|start| (&mut start.store, start.restored));
+            first_manifest(&mut self.directory, first, &mut self.seats, stores)?;
+            self.template.run += 1;
         }
         Ok(starts)
     }
@@ -303,7 +313,7 @@ fn open_savepoint(
     path: &Path,
     own: &StateDirectory,
 ) -> Result<StateDirectory, JobError> {
-    if own.newest()?.is_some() {
+    if !own.manifests()?.is_empty() {
         let directory = own.path().display().to_string();
         return Err(RestoreError::SavepointOverState { directory }.into());
     }

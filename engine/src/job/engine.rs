@@ -252,8 +252,31 @@ impl Engine {
                 expected: "a positive number of records per second".to_owned(),
             });
         }
+        if let Some(checkpoints) = &settings.checkpoints {
+            check_checkpoints(checkpoints)?;
+        }
         Ok(settings)
     }
+}
+
+fn check_checkpoints(checkpoints: &Checkpoints) -> Result<(), JobError> {
+    let refused = |setting, found: String, expected: &str| {
+        Err(JobError::Setting { setting, found, expected: expected.to_owned() })
+    };
+    let segment_bytes = checkpoints.segment_bytes;
+    let segments = limits::SEGMENT_BYTES_MIN..=limits::SEGMENT_BYTES_MAX;
+    if !segments.contains(&segment_bytes) || !segment_bytes.is_power_of_two() {
+        let expected = "a power of two from 65536 to 67108864";
+        return refused("segment_bytes", segment_bytes.to_string(), expected);
+    }
+    if checkpoints.retained == 0 {
+        return refused("the number of checkpoints that are kept", "0".to_owned(), "at least 1");
+    }
+    if checkpoints.interval.is_zero() || checkpoints.timeout.is_zero() {
+        let expected = "longer than nothing";
+        return refused("the checkpoint interval or timeout", "0 s".to_owned(), expected);
+    }
+    Ok(())
 }
 
 /// Does something with every output and what it is begun with, and stops at the first refusal.

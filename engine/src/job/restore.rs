@@ -16,7 +16,7 @@ use crate::checkpoint::{
     StateDirectory, StateManifest,
 };
 use crate::io::disk::SharedFile;
-use crate::io::mapping::Region;
+use crate::io::mapping::{Mapped, Region};
 use crate::record::{EventTime, SLOT_COUNT};
 use crate::state::{RecoveredMemory, RecoveredSegment, StateError, Store, StoreSettings};
 
@@ -228,6 +228,7 @@ fn load_log(
     let mut segments = Vec::with_capacity(log.segments.len());
     let mut files = Vec::with_capacity(log.segments.len());
     let mut settings = settings.clone();
+    let mut left_to_map = bytes_to_map(log, &settings);
     for segment in &log.segments {
         let segment_bytes = usize::try_from(segment.segment_bytes).unwrap_or(usize::MAX);
         if segment_bytes != settings.segment_bytes {
@@ -237,8 +238,16 @@ fn load_log(
         let bytes = usize::try_from(segment.bytes).unwrap_or(usize::MAX);
         let mut region = Region::zeroed(bytes);
         let file = from.load_segment(segment, region.bytes_mut(0))?;
+        let mut memory = RecoveredMemory::Region(region);
+        if left_to_map > 0
+            && let Some(real) = file.std_file()
+            && let Ok(mapped) = Mapped::of_file(real, bytes)
+        {
+            // Verified just now; its memory is given back before the next one is read.
+            memory = RecoveredMemory::Mapped(mapped);
+            left_to_map = left_to_map.saturating_sub(segment.bytes.into());
+        }
         files.push((segment.clone(), file));
-        let memory = RecoveredMemory::Region(region);
         segments.push(RecoveredSegment { number: segment.number, memory, bytes: segment.bytes });
     }
     if segments.is_empty() {
@@ -246,4 +255,11 @@ fn load_log(
         return Ok(LoadedLog { manifest: log.clone(), store, files });
     }
     Ok(LoadedLog { manifest: log.clone(), store: Store::recover(&settings, segments)?, files })
+}
+
+/// How much of a log is read from its files, oldest segments first: what is more than half of its
+/// memory budget, so that the log has room to go on in.
+fn bytes_to_map(log: &LogManifest, settings: &StoreSettings) -> u64 {
+    let all: u64 = log.segments.iter().map(|segment| u64::from(segment.bytes)).sum();
+    settings.budget_bytes.map_or(0, |budget| all.saturating_sub(budget / 2))
 }

@@ -322,6 +322,14 @@ fn step(old: &Layout, new: &Layout, path: &mut Path) -> Result<Step, LayoutMisma
             });
             Step::Parts(parts.collect::<Result<_, _>>()?)
         }
+        // Whether values have a time to live is no field of them, though it looks like one; and
+        // a struct of which nothing is left is another one, not the same with other fields.
+        (Layout::Struct(old_fields), Layout::Struct(new_fields))
+            if is_expiring(old_fields) != is_expiring(new_fields)
+                || has_nothing_left(old_fields, new_fields) =>
+        {
+            return Err(refused(path));
+        }
         (Layout::Struct(old_fields), Layout::Struct(new_fields)) => {
             let fields = new_fields.iter().map(|field| field_step(old_fields, field, path));
             let fields = fields.collect::<Result<_, _>>()?;
@@ -337,6 +345,16 @@ fn step(old: &Layout, new: &Layout, path: &mut Path) -> Result<Step, LayoutMisma
 
 fn bytes(bits: u8) -> usize {
     usize::from(bits) / 8
+}
+
+/// Whether these are a value with its time to live; see [`Layout::expiring`].
+fn is_expiring(fields: &[(String, Layout)]) -> bool {
+    matches!(fields, [(time, _), (value, _)] if time == "expires_at" && value == "value")
+}
+
+fn has_nothing_left(old: &[(String, Layout)], new: &[(String, Layout)]) -> bool {
+    let is_kept = |(name, _): &(String, Layout)| new.iter().any(|(other, _)| other == name);
+    !old.is_empty() && !new.is_empty() && !old.iter().any(is_kept)
 }
 
 fn field_step(

@@ -71,6 +71,9 @@ pub(crate) struct RingStage<B> {
     store: Store,
     seat: Option<Seat>,
     restored: Option<EventTime>,
+    /// How far the stage had come in an earlier run. Its inputs may be behind that for a while: a
+    /// split that is silent holds them back.
+    floor: EventTime,
 }
 
 impl<B: Body> RingStage<B> {
@@ -85,6 +88,7 @@ impl<B: Body> RingStage<B> {
             store: start.store,
             seat: start.seat,
             restored: start.restored,
+            floor: start.restored.unwrap_or(EventTime::MIN),
         }
     }
 
@@ -198,9 +202,18 @@ impl<B: Body> RingStage<B> {
         Flow::Ready
     }
 
-    /// Says what the stage holds at a barrier, or at its end.
+    /// How far the stage has come, over all runs.
+    fn reached(&self) -> EventTime {
+        self.inputs.watermark().max(self.floor)
+    }
+
+    /// Says what the stage holds at a barrier, or at its end. Plus infinity is said at the end
+    /// alone: it tells the next run that all that was due has been emitted.
     fn freeze(&mut self, epoch: PartEpoch) {
-        let watermark = self.inputs.watermark();
+        let watermark = match epoch {
+            PartEpoch::At(_) => self.reached().min(EventTime(EventTime::MAX.0 - 1)),
+            PartEpoch::Last => EventTime::MAX,
+        };
         if let Some(seat) = &mut self.seat {
             seat.freeze(epoch, &mut self.store, watermark, self.body.dropped_count());
         }
@@ -219,8 +232,7 @@ impl<B: Body> RingStage<B> {
     fn maintain(&mut self, context: &mut TurnContext<'_>) {
         let at_rest = self.waiting.is_empty() && self.body.is_at_rest() && !self.inputs.ended();
         if at_rest {
-            let now =
-                ExpiryClock { event: self.inputs.watermark(), wall_micros: context.wall_micros };
+            let now = ExpiryClock { event: self.reached(), wall_micros: context.wall_micros };
             context.moved |= self.store.maintain(now, MAINTAINED_BYTES_MAX);
         }
     }

@@ -14,7 +14,7 @@ use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{
     Change, ChangeView, EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Record, RowKind,
 };
-use crate::state::{EntryKey, LogOffset, OperatorId, SlotCursor, Store};
+use crate::state::{EntryKey, LogOffset, OperatorId, SlotCursor, StateError, Store};
 
 /// When an [`Aggregate`] says what it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Aggregate<K, I, V: Fold, F> {
     read: F,
     after: Option<(FrameHeader, LogOffset)>,
     finals: SlotCursor,
+    /// Whether an earlier run has emitted the final values.
+    finals_done: bool,
     kinds: Kinds<K, I, V>,
 }
 
@@ -55,7 +57,7 @@ where
     /// An aggregate of what `read` makes of each record.
     pub fn new(operator: OperatorId, emit: Emit, read: F) -> Self {
         let finals = SlotCursor::new(operator, None);
-        Self { operator, emit, read, after: None, finals, kinds: PhantomData }
+        Self { operator, emit, read, after: None, finals, finals_done: false, kinds: PhantomData }
     }
 }
 
@@ -85,6 +87,12 @@ where
             key: K::layout(),
             values: vec![StateLayout::new("value", 0..=0, V::State::layout())],
         }]
+    }
+
+    fn rebuild(&mut self, _: &Store, watermark: EventTime) -> Result<(), StateError> {
+        // A stage says plus infinity once it has ended.
+        self.finals_done = watermark == EventTime::MAX;
+        Ok(())
     }
 
     #[inline(always)]
@@ -130,7 +138,8 @@ where
 
     #[inline(always)]
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
-        if self.after.is_none() && due.ended && self.emit == Emit::AtEnd {
+        let finals = due.ended && self.emit == Emit::AtEnd && !self.finals_done;
+        if self.after.is_none() && finals {
             self.after = self
                 .finals
                 .next(state)

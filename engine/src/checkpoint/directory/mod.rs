@@ -368,6 +368,15 @@ impl StateDirectory {
         Ok(())
     }
 
+    /// Makes the names of files durable that were made for the next manifest.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Undecided`]: nothing may be published any more.
+    pub fn sync_new_names(&mut self) -> Result<(), DirectoryError> {
+        self.check_decided()?;
+        self.sync_names(&self.path.clone())
+    }
+
     /// Makes names durable. A failure is final: the kernel may answer well the next time, with the
     /// names lost.
     fn sync_names(&mut self, changed: &Path) -> Result<(), DirectoryError> {

@@ -43,7 +43,10 @@ impl StateDirectory {
         let broken: Vec<String> = fell_back.map(|(file, _)| file.clone()).collect();
         self.remove_durably(&broken)?;
         self.remove_all(&listing.unfinished)?;
-        self.remove_leftovers()
+        self.remove_leftovers()?;
+        // The manifest that is gone on from may have got its name just before a crash: outputs commit
+        // by it next, so the name must be durable.
+        self.sync_new_names()
     }
 
     /// Removes segments that no manifest names.

@@ -1,5 +1,6 @@
 //! The checkpoint thread: turns the coordinator beside the shards.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
@@ -27,7 +28,12 @@ fn run(mut coordinator: Coordinator, control: &Control) -> Result<(), Checkpoint
         if control.is_aborted() {
             break Ok(());
         }
-        match coordinator.turn() {
+        let turned = catch_unwind(AssertUnwindSafe(|| coordinator.turn()));
+        // An output's code runs here: a panic of it ends the job, as one in a shard does.
+        let turned = turned.unwrap_or_else(|panic| {
+            Err(CheckpointError::Panicked { message: super::text_of(panic.as_ref()) })
+        });
+        match turned {
             Ok(CoordinatorTurn::Worked) => {}
             Ok(CoordinatorTurn::Idle { until_ns }) => coordinator.wait(until_ns, SLEEP_NS_MAX),
             Ok(CoordinatorTurn::Over) => break Ok(()),

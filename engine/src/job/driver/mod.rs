@@ -10,6 +10,7 @@ mod glommio;
 mod simulator;
 mod threads;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -238,17 +239,20 @@ fn turn(index: usize, shard: &mut Shard, control: &Control) -> Step {
         }
         Err(panic) => {
             let (operator, position) = shard.serving();
-            let message = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "a panic without a message".to_owned());
+            let message = text_of(panic.as_ref());
             let operator = operator.to_owned();
             JobError::Panicked { operator, shard: shard_number(index), position, message }
         }
     };
     control.abort();
     Step::Over(Err(error))
+}
+
+/// What a panic said.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
 fn shard_number(index: usize) -> u16 {
