@@ -10,8 +10,7 @@ use pelton::chain::operators::{
 };
 use pelton::chain::{KeyedOperator, OperatorState};
 use pelton::record::{
-    EventTime, FRAME_HEADER_BYTES, Frame, FrameHeader, IngressPosition, KeyHash, Record, TimeSpan,
-    write_frame,
+    FRAME_HEADER_BYTES, Frame, FrameHeader, IngressPosition, KeyHash, Record, TimeSpan, write_frame,
 };
 use pelton::state::{ExpiryKind, OperatorId, StateError, Store};
 use rkyv::util::AlignedVec;
@@ -109,11 +108,11 @@ fn a_sorted_operator_describes_its_own_and_what_it_wraps() {
 }
 
 #[test]
-fn a_sorted_operator_is_not_rebuilt_from_what_is_no_frame() {
+fn a_frame_that_waits_is_verified_before_it_is_trusted() {
     let mut operator = Sorted::new(OTHER, exact(), |row| row.order);
     let mut store = fill(&mut operator);
-    let new = || Sorted::new(OTHER, exact(), |row| row.order);
-    assert_eq!(new().rebuild(&store, EventTime::MIN), Ok(()));
+    let verified = |store: &Store| operator.states().iter().try_for_each(|s| s.verify(store));
+    assert_eq!(verified(&store), Ok(()));
     let offset = store.iter_operator(OTHER).next().unwrap();
     let mut frame = store.value(offset).to_vec();
     // The name's length, which now reaches out of the record.
@@ -122,7 +121,7 @@ fn a_sorted_operator_is_not_rebuilt_from_what_is_no_frame() {
     let (hash, key, namespace) =
         (store.hash(offset), store.key(offset).to_vec(), store.namespace(offset));
     store.put(&pelton::state::EntryKey { operator: OTHER, hash, key: &key, namespace }, &frame);
-    let refused = new().rebuild(&store, EventTime::MIN);
+    let refused = verified(&store);
     assert!(matches!(refused, Err(StateError::Record { operator: 4, record: "Row", .. })));
 }
 
@@ -209,7 +208,7 @@ fn a_merge_describes_the_halves_that_wait_and_verifies_them() {
     let states = operator.states();
     check(&states, &store);
     assert_eq!(states[0].key.parse_key("9,2,0").unwrap().len(), 16);
-    assert_eq!(operator.rebuild(&store, EventTime::MIN), Ok(()));
+    assert_eq!(states[0].verify(&store), Ok(()));
     let offset = store.iter_operator(ID).next().unwrap();
     let key = store.entry_key(offset);
     let (hash, bytes) = (key.hash, key.key.to_vec());
@@ -218,5 +217,5 @@ fn a_merge_describes_the_halves_that_wait_and_verifies_them() {
         &pelton::state::EntryKey { operator: operator_id, hash, key: &bytes, namespace },
         &[0; 40],
     );
-    assert!(operator.rebuild(&store, EventTime::MIN).is_err());
+    assert!(states[0].verify(&store).is_err());
 }

@@ -105,7 +105,7 @@ proptest! {
                 watermark = seen - lateness - 1;
                 dropped += panes.dropped_count();
                 panes = new();
-                panes.rebuild(&store, EventTime(before)).unwrap();
+                panes.rebuild(&store, EventTime(before));
                 fired.extend(drain(&mut panes, &mut store, at(watermark), read_window));
                 prop_assert!(fired.iter().all(|&((end, ..), _)| end - 1 <= watermark));
             }
@@ -136,7 +136,7 @@ proptest! {
                 watermark = watermark.max(seen - 6);
                 if restart {
                     sorted = new();
-                    sorted.rebuild(&store, EventTime::MIN).unwrap();
+                    sorted.rebuild(&store, EventTime::MIN);
                 }
                 let later = waiting.split_off(&(watermark + 1, 0, 0));
                 let expected: Vec<_> = std::mem::replace(&mut waiting, later).into_iter().collect();
@@ -304,7 +304,7 @@ fn a_process_function_keeps_values_lists_and_timers() {
         }
     }
     let mut restarted = Process::new(OperatorId(1), OperatorId(2), Batches);
-    restarted.rebuild(&store, EventTime(4)).unwrap();
+    restarted.rebuild(&store, EventTime(4));
     for process in [&mut process, &mut restarted].into_iter().skip(1) {
         assert!(!process.advance(&mut store, at(9)));
         let mut batches = drain(process, &mut store, at(10), |header, row| {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pelton::job::Checkpoints;
-use pelton::sink::CollectSink;
+use pelton::sink::{CollectSink, DirectorySink, FileSink, format_fn, write_u64};
 use pelton::source::PushInput;
 use pelton::{Driver, Engine, Job, JobError, RunningJob};
 
@@ -264,6 +264,68 @@ fn segments_that_a_first_start_has_left_do_not_keep_a_savepoint_from_a_second_on
     let running = start(job, settings(&state).savepoint(&savepoint), 1).unwrap();
     assert_eq!(input.resumed_at(), 30);
     running.stop().unwrap();
+}
+
+/// Orders to a file, and to a directory beside it.
+fn written_job(file: &Path) -> (Job, PushInput<v1::Order>) {
+    let ids = || format_fn::<v1::Order, _>(|_, order, out: &mut Vec<u8>| write_u64(out, order.id));
+    let job = Job::new();
+    let (orders, input) = job.push::<v1::Order>(1_000);
+    orders.clone().filter(|_| true).to(FileSink::new(file, ids()));
+    orders.filter(|_| true).to(DirectorySink::new(file.with_extension("parts"), ids()));
+    (job, input)
+}
+
+/// The orders that stand in the file, and in the directory.
+fn written(file: &Path) -> [Vec<u64>; 2] {
+    let ids = |text: String| text.lines().map(|id| id.parse().unwrap()).collect::<Vec<u64>>();
+    let parts = fs::read_dir(file.with_extension("parts")).unwrap();
+    let parts = parts.map(|part| ids(fs::read_to_string(part.unwrap().path()).unwrap()));
+    let mut parts: Vec<u64> = parts.flatten().collect();
+    parts.sort_unstable();
+    [ids(fs::read_to_string(file).unwrap()), parts]
+}
+
+#[test]
+fn outputs_of_a_job_from_a_savepoint_go_on_in_their_place_and_begin_anew_in_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let push = |input: &PushInput<v1::Order>, ids: std::ops::Range<u64>| {
+        ids.for_each(|id| input.push(v1::order(id)).unwrap());
+    };
+    let all = |ids: std::ops::Range<u64>| [ids.clone().collect::<Vec<u64>>(), ids.collect()];
+    let (job, input) = written_job(&at("rows"));
+    let running = start(job, settings(&at("state")), 1).unwrap();
+    push(&input, 0..30);
+    while running.snapshot().total.accepted < 30 {
+        std::thread::park_timeout(Duration::from_micros(100));
+    }
+    running.savepoint(at("savepoint")).unwrap();
+    push(&input, 30..50);
+    running.stop().unwrap();
+    assert_eq!(written(&at("rows")), all(0..50));
+
+    // Another job from that savepoint fails before its first epoch, and goes on.
+    let other = settings(&at("other"));
+    let (job, input) = written_job(&at("other-rows"));
+    let running = start(job, other.clone().savepoint(at("savepoint")), 1).unwrap();
+    push(&input, 30..33);
+    running.abort();
+    let _ = running.join();
+    let (job, input) = written_job(&at("other-rows"));
+    let running = start(job, other, 1).unwrap();
+    assert_eq!(input.resumed_at(), 30);
+    push(&input, 30..40);
+    running.stop().unwrap();
+    assert_eq!(written(&at("other-rows")), all(30..40));
+    assert_eq!(written(&at("rows")), all(0..50), "the first job's rows are its own");
+
+    // In the place of the first job's outputs, what came after the savepoint is taken back.
+    let (job, input) = written_job(&at("rows"));
+    let running = start(job, settings(&at("again")).savepoint(at("savepoint")), 1).unwrap();
+    push(&input, 30..35);
+    running.stop().unwrap();
+    assert_eq!(written(&at("rows")), all(0..35));
 }
 
 fn fixture() -> PathBuf {

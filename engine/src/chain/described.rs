@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use crate::record::{Frame, Layout, Recode, Record};
-use crate::state::{LogOffset, OperatorId, StateError, Store};
+use crate::state::{OperatorId, StateError, Store};
 
 /// All that is kept under one operator id.
 #[derive(Debug, Clone)]
@@ -31,38 +31,61 @@ pub struct StateLayout {
     pub namespaces: RangeInclusive<u64>,
     /// Their layout.
     pub layout: Layout,
-    /// For frames: what makes the payload of today's record from the fields of an older one.
-    pub recode: Option<Recode>,
+    /// Where the values are frames: what today's record knows of them.
+    pub frames: Option<FrameCode>,
+}
+
+/// What a record's own code does with frames that come from a disk.
+#[derive(Debug, Clone, Copy)]
+pub struct FrameCode {
+    /// The record's name.
+    pub record: &'static str,
+    /// Makes the payload of today's record from the fields of an older one.
+    pub recode: Recode,
+    /// Whether bytes are exactly one frame of the record: operators trust what passed this.
+    pub is_valid: fn(&[u8]) -> bool,
 }
 
 impl StateLayout {
     /// Values of a fixed layout.
     #[must_use]
     pub fn new(name: &str, namespaces: RangeInclusive<u64>, layout: Layout) -> Self {
-        Self { name: name.to_owned(), namespaces, layout, recode: None }
+        Self { name: name.to_owned(), namespaces, layout, frames: None }
     }
 
     /// Whole frames of `R`.
     #[must_use]
     pub fn frames<R: Record>(name: &str, namespaces: RangeInclusive<u64>) -> Self {
-        let recode: Recode = |fields| fields.payload::<R>();
+        let frames = FrameCode {
+            record: R::SCHEMA.name,
+            recode: |fields| fields.payload::<R>(),
+            is_valid: |bytes| Frame::verified::<R>(bytes).is_some(),
+        };
         let layout = Layout::Frame(R::layout());
-        Self { name: name.to_owned(), namespaces, layout, recode: Some(recode) }
+        Self { name: name.to_owned(), namespaces, layout, frames: Some(frames) }
     }
 }
 
-/// The frame that an entry holds, once it was found to be one of an `R`: it may come from a disk.
-///
-/// # Errors
-/// It is none.
-pub(super) fn verified<R: Record>(
-    state: &Store,
-    offset: LogOffset,
-) -> Result<Frame<'_>, StateError> {
-    let key = state.entry_key(offset);
-    Frame::verified::<R>(state.value(offset)).ok_or(StateError::Record {
-        operator: key.operator.0,
-        offset: offset.0,
-        record: R::SCHEMA.name,
-    })
+impl OperatorState {
+    /// Looks at every frame that the operator keeps in a log that comes from a disk. Until then
+    /// nothing is known of them but their checksums, and `Frame::view` trusts its bytes.
+    ///
+    /// # Errors
+    /// An entry is no frame of its record.
+    pub fn verify(&self, log: &Store) -> Result<(), StateError> {
+        if self.values.iter().all(|value| value.frames.is_none()) {
+            return Ok(());
+        }
+        for offset in log.iter_operator(self.id) {
+            let namespace = log.namespace(offset);
+            let value = self.values.iter().find(|value| value.namespaces.contains(&namespace));
+            if let Some(FrameCode { record, is_valid, .. }) = value.and_then(|value| value.frames)
+                && !is_valid(log.value(offset))
+            {
+                let (operator, offset) = (self.id.0, offset.0);
+                return Err(StateError::Record { operator, offset, record });
+            }
+        }
+        Ok(())
+    }
 }

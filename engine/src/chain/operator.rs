@@ -2,7 +2,7 @@
 
 use super::OperatorState;
 use crate::record::{EventTime, FrameHeader, Item, Key, KeyHash, Record};
-use crate::state::{StateError, Store};
+use crate::state::Store;
 
 /// Up to where an operator may emit what waits for time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,14 +44,9 @@ pub trait KeyedOperator: Send + 'static {
     /// The states that it keeps, one description an operator id.
     fn states(&self) -> Vec<OperatorState>;
 
-    /// Makes anew what can be made from the store, after a restart, and verifies frames, which came
-    /// from a disk. `watermark`: the stage's at the checkpoint.
-    ///
-    /// # Errors
-    /// An entry that can't be this operator's.
-    fn rebuild(&mut self, _state: &Store, _watermark: EventTime) -> Result<(), StateError> {
-        Ok(())
-    }
+    /// Makes anew what can be made from the store, after a restart. Frames in it were verified when
+    /// it was loaded. `watermark`: the stage's at the checkpoint.
+    fn rebuild(&mut self, _state: &Store, _watermark: EventTime) {}
 
     /// Tells the wall clock's time, in microseconds since 1970; once a turn.
     fn tick(&mut self, _wall_micros: i64) {}

@@ -29,22 +29,33 @@ struct ShardMeters {
 
 /// What had been written when a marker passed. Two counts: an output may end while the epoch of its
 /// last barrier still waits for a disk, and what came after that barrier is not that epoch's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Marked {
     /// The epoch of the last barrier; set after `at_barrier`.
     epoch: AtomicU64,
     at_barrier: AtomicU64,
+    /// `NOT_ENDED` before the end.
     at_end: AtomicU64,
 }
 
+const NOT_ENDED: u64 = u64::MAX;
+
+impl Default for Marked {
+    fn default() -> Self {
+        let (epoch, at_barrier) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { epoch, at_barrier, at_end: AtomicU64::new(NOT_ENDED) }
+    }
+}
+
 impl Marked {
-    fn of(&self, epoch: u64) -> u64 {
-        // Acquire pairs with the release in `marker`; the checkpoint thread asks once every stage
-        // has said that it passed the barrier, or ended before it.
-        match self.epoch.load(Ordering::Acquire) == epoch {
-            true => self.at_barrier.load(Ordering::Relaxed),
-            false => self.at_end.load(Ordering::Acquire),
+    /// `None` while the barrier is still on its way to the output, behind a fork that waits.
+    fn of(&self, epoch: u64) -> Option<u64> {
+        // Acquire, both: they pair with the release in `marker`.
+        if self.epoch.load(Ordering::Acquire) == epoch {
+            return Some(self.at_barrier.load(Ordering::Relaxed));
         }
+        let at_end = self.at_end.load(Ordering::Acquire);
+        (at_end != NOT_ENDED).then_some(at_end)
     }
 }
 
@@ -80,8 +91,8 @@ impl OutputMeters {
     }
 
     /// How many items the shards' sinks had taken at the barrier of `epoch`, those that had ended
-    /// before it in all.
-    pub(crate) fn records_at(&self, epoch: u64) -> u64 {
+    /// before it in all. `None` while some shard's has not come to that barrier.
+    pub(crate) fn records_at(&self, epoch: u64) -> Option<u64> {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         shards.iter().map(|shard| shard.marked.of(epoch)).sum()
     }
@@ -218,11 +229,13 @@ mod tests {
             ended: false,
             item: PhantomData::<fn() -> Thing>,
         };
+        assert_eq!(meters.records_at(7), None, "its barrier may still wait behind a fork");
         output.marker(Marker::Barrier(7));
         output.written_count = 9;
+        assert_eq!((meters.records_at(7), meters.records_at(8)), (Some(5), None));
         output.marker(Marker::End);
-        assert_eq!(meters.records_at(7), 5);
-        assert_eq!(meters.records_at(8), 9, "the final epoch has no barrier");
+        assert_eq!(meters.records_at(7), Some(5));
+        assert_eq!(meters.records_at(8), Some(9), "the final epoch has no barrier");
     }
 
     struct Thing;

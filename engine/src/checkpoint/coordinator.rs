@@ -52,8 +52,9 @@ pub struct Output {
     pub name: String,
     /// The output.
     pub participant: Arc<dyn OutputParticipant>,
-    /// How many items it had taken at the barrier of an epoch, in earlier runs and this one.
-    pub records_out: Box<dyn Fn(u64) -> u64 + Send>,
+    /// How many items it had taken at the barrier of an epoch, in earlier runs and this one; `None`
+    /// while the barrier is on its way.
+    pub records_out: Box<dyn Fn(u64) -> Option<u64> + Send>,
 }
 
 impl std::fmt::Debug for Output {
@@ -366,10 +367,12 @@ impl Coordinator {
         }
         let mut sinks = Vec::with_capacity(self.parts.outputs.len());
         for output in &self.parts.outputs {
+            let Some(records_out) = (output.records_out)(epoch) else {
+                return Ok(None);
+            };
             let Some(state) = output.participant.prepared(Epoch(epoch))? else {
                 return Ok(None);
             };
-            let records_out = (output.records_out)(epoch);
             sinks.push(SinkManifest { name: output.name.clone(), state, records_out });
         }
         self.tell(Phase::Prepared, epoch);

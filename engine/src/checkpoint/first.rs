@@ -11,8 +11,8 @@ use super::{CheckpointError, StateDirectory};
 use crate::record::EventTime;
 use crate::state::{FrozenLog, Store};
 
-/// Publishes `manifest` with the logs of `stages`, which stand in the order of `seats`. Its run is
-/// spent: what follows takes the next one, as no file name is used twice.
+/// Publishes `manifest` with the logs of `stages`, which stand in the order of `seats`, and answers it
+/// with them. Its run is spent: what follows takes the next one, as no file name is used twice.
 ///
 /// # Errors
 /// The disk refuses; nothing was published.
@@ -21,7 +21,7 @@ pub fn first_manifest<'s>(
     mut manifest: Manifest,
     seats: &mut [SeatKind],
     stages: impl Iterator<Item = (&'s mut Store, Option<EventTime>)>,
-) -> Result<(), CheckpointError> {
+) -> Result<Manifest, CheckpointError> {
     let mut logs: Vec<(&str, u16, &mut LogFiles, FrozenLog, EventTime)> = Vec::new();
     let mut stores = Vec::new();
     for (seat, (store, watermark)) in seats.iter_mut().zip(stages) {
@@ -47,5 +47,5 @@ pub fn first_manifest<'s>(
         });
     }
     directory.publish(&manifest)?;
-    Ok(())
+    Ok(manifest)
 }

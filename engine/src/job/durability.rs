@@ -25,7 +25,7 @@ use crate::io::disk::{Disk, RealDisk};
 use crate::metric::ShardCount;
 use crate::record::{EventTime, SLOT_COUNT};
 use crate::shard::StageStart;
-use crate::sink::OutputParticipant;
+use crate::sink::{Epoch, OutputParticipant};
 use crate::state::{SpareRegions, Store, StoreSettings};
 
 use super::checkpoints::{Begin, Checkpoints};
@@ -67,6 +67,8 @@ pub(super) struct Durability {
     manifest: Option<Manifest>,
     restored: Restored,
     template: Manifest,
+    /// The manifest of the epoch that the job begins with, until its outputs have begun.
+    first: Option<Manifest>,
     notes: Vec<String>,
     reports: (Sender<Report>, Receiver<Report>),
     seats: Vec<SeatKind>,
@@ -133,6 +135,7 @@ impl Durability {
             manifest,
             restored,
             template,
+            first: None,
             notes,
             reports: unbounded(),
             seats: Vec::new(),
@@ -163,6 +166,11 @@ impl Durability {
         self.manifest.as_ref().is_some_and(|manifest| manifest.ended)
     }
 
+    /// Whether the job begins with a savepoint.
+    pub(super) fn is_from_savepoint(&self) -> bool {
+        self.settings.savepoint.is_some()
+    }
+
     /// What earlier runs have counted.
     pub(super) fn base(&self) -> Base {
         let Some(manifest) = &self.manifest else {
@@ -183,30 +191,51 @@ impl Durability {
     /// Begins: the directory is the job's from here on. Answers what the stages begin with.
     pub(super) fn begin(&mut self, splits: Vec<SplitManifest>) -> Result<Starts, JobError> {
         self.template.splits = splits;
-        let from_savepoint = self.settings.savepoint.is_some();
+        let from_savepoint = self.is_from_savepoint();
         if self.settings.begin == Begin::Fresh || from_savepoint {
             self.directory.clear()?;
         }
         self.directory.settle()?;
-        let mut first = self.template.clone();
-        first.written_micros = self.clock.wall_micros();
-        if self.manifest.is_none() {
-            self.directory.publish(&first)?;
-        }
         let epoch = self.template.epoch;
         let mut starts = Starts { epoch, stages: Vec::new() };
         for shard in 0..self.shard_count {
             let stages = (0..self.stages.len()).map(|stage| self.start(shard, stage)).collect();
             starts.stages.push(stages);
         }
-        if let Some(savepoint) = self.manifest.as_ref().filter(|_| from_savepoint) {
-            first.sinks.clone_from(&savepoint.sinks);
-            let stages = starts.stages.iter_mut().flatten();
-            let stores = stages.map(|start| (&mut start.store, start.restored));
-            first_manifest(&mut self.directory, first, &mut self.seats, stores)?;
-            self.template.run += 1;
+        let written_micros = self.clock.wall_micros();
+        let mut first = Manifest { written_micros, ..self.template.clone() };
+        match &self.manifest {
+            None => self.first = Some(first),
+            Some(savepoint) if from_savepoint => {
+                first.sinks.clone_from(&savepoint.sinks);
+                let stages = starts.stages.iter_mut().flatten();
+                let stores = stages.map(|start| (&mut start.store, start.restored));
+                let first = first_manifest(&mut self.directory, first, &mut self.seats, stores)?;
+                self.template.run += 1;
+                self.first = Some(first);
+            }
+            Some(_) => {}
         }
         Ok(starts)
+    }
+
+    /// The outputs have begun: a job that does not resume publishes the epoch that it begins with,
+    /// from which it goes on where it fails before its first one. It holds what the outputs say of
+    /// themselves now, so that they know then what is theirs.
+    pub(super) fn outputs_begun(&mut self, plan: &Plan) -> Result<(), JobError> {
+        let Some(mut first) = self.first.take() else {
+            return Ok(());
+        };
+        first.sinks.clear();
+        for (name, output) in &plan.participants {
+            // An output that a job from a savepoint begins anew has nothing to say of that epoch.
+            if let Some(state) = output.prepared(Epoch(first.epoch))? {
+                let records_out = self.sink(name).map_or(0, |(_, sink)| sink.records_out);
+                first.sinks.push(SinkManifest { name: name.clone(), state, records_out });
+            }
+        }
+        self.directory.publish(&first)?;
+        Ok(())
     }
 
     /// What one stage begins with; gives it a seat.
@@ -282,11 +311,12 @@ impl Durability {
         let output = |(name, participant): &(String, Arc<dyn OutputParticipant>)| {
             let meters = if name.starts_with("output ") { meters.next().cloned() } else { None };
             let before = self.sink(name).map_or(0, |(_, sink)| sink.records_out);
-            let taken = move |epoch| meters.as_ref().map_or(0, |meters| meters.records_at(epoch));
+            let taken =
+                move |epoch| meters.as_ref().map_or(Some(0), |meters| meters.records_at(epoch));
             Output {
                 name: name.clone(),
                 participant: Arc::clone(participant),
-                records_out: Box::new(move |epoch| before + taken(epoch)),
+                records_out: Box::new(move |epoch| Some(before + taken(epoch)?)),
             }
         };
         plan.participants.iter().map(output).collect()

@@ -172,6 +172,9 @@ impl Engine {
         for_each_output(&plan, durability.as_ref(), &clock, mode, |output, start| {
             output.begin(start)
         })?;
+        if let Some(durability) = &mut durability {
+            durability.outputs_begun(&plan)?;
+        }
         let is_over = durability.as_ref().is_some_and(Durability::is_over);
         let counters: Vec<Arc<ShardCounters>> =
             (0..settings.shard_count).map(|_| Arc::new(ShardCounters::new())).collect();
@@ -296,6 +299,7 @@ fn for_each_output(
             disk: &disk,
             checkpointed: durability.is_some(),
             resume: kept.map(|(epoch, sink)| (Epoch(epoch), sink.state.as_slice())),
+            from_savepoint: durability.is_some_and(Durability::is_from_savepoint),
         };
         act(output.as_ref(), &start)?;
     }

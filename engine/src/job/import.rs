@@ -119,7 +119,7 @@ fn value_rule(
     let conversion = Layout::conversion(&found, &new.layout).map_err(|mismatch| {
         misfit(operator, Misfit::Field { state: old.name.clone(), mismatch })
     })?;
-    let conversion = conversion.with_recode(new.recode).for_import();
+    let conversion = conversion.with_recode(new.frames.map(|frames| frames.recode)).for_import();
     Ok(ValueRule { namespaces, kept: Some((*new.namespaces.start(), conversion)) })
 }
 
@@ -133,7 +133,7 @@ pub(super) fn import(
     stages: &[StagePlan],
     shard_count: u16,
     settings: &StoreSettings,
-) -> Result<BTreeMap<(String, u16), RestoredLog>, JobError> {
+) -> Result<BTreeMap<(String, u16), RestoredLog>, RestoreError> {
     let ranges = RangeTable::even(shard_count);
     let targets = stages.iter().filter_map(|stage| Some((stage, stage.operator_name()?)));
     let targets: Vec<_> = targets
@@ -162,7 +162,7 @@ fn import_stage(
     stage: &StagePlan,
     range: KeyRange,
     settings: &StoreSettings,
-) -> Result<RestoredLog, JobError> {
+) -> Result<RestoredLog, RestoreError> {
     let mut store = Store::with_settings(settings);
     let mut watermarks = Vec::new();
     for log in logs {
@@ -185,7 +185,7 @@ fn import_operator(
     into: &mut Store,
     rule: &OperatorRule,
     range: KeyRange,
-) -> Result<bool, JobError> {
+) -> Result<bool, RestoreError> {
     let mut found = false;
     let mut value = Vec::new();
     for offset in from.iter_operator(rule.old) {
@@ -197,7 +197,7 @@ fn import_operator(
         let known = rule.values.iter().find(|value| value.namespaces.contains(&key.namespace));
         let Some(ValueRule { namespaces, kept }) = known else {
             let (operator, namespace) = (rule.old, key.namespace);
-            return Err(RestoreError::StrayEntry { operator, namespace }.into());
+            return Err(RestoreError::StrayEntry { operator, namespace });
         };
         let Some((first, conversion)) = kept else {
             continue;

@@ -82,7 +82,7 @@ pub(super) struct RestoredLog {
 #[derive(Debug)]
 pub(super) struct Restored {
     settings: StoreSettings,
-    logs: BTreeMap<(String, u16), RestoredLog>,
+    logs: Logs,
 }
 
 impl Restored {
@@ -130,18 +130,18 @@ pub(super) fn restore(
         let rules = Rules::between(&manifest, stages, checkpoints.drop_state)?;
         // On a disk that is simulated the order of its operations is the seed's.
         let is_simulated = checkpoints.disk.is_some();
-        match load(from, &manifest, settings, is_simulated) {
+        let adopts = checkpoints.savepoint.is_none()
+            && manifest.shard_count == shard_count
+            && is_same(&manifest.operators, stages);
+        let logs = load(from, &manifest, settings, is_simulated).and_then(|logs| match adopts {
+            true => Ok(logs.into_iter().map(|log| (log.name(), log.restored())).collect()),
+            false => Ok(import(&logs, &rules, stages, shard_count, settings)?),
+        });
+        match logs.and_then(|logs| verified(logs, stages)) {
             Ok(logs) => {
                 notes.extend(fell_back.into_iter().map(|(file, reason)| {
                     format!("{file} is broken ({reason}); going on from epoch {}", manifest.epoch)
                 }));
-                let adopts = checkpoints.savepoint.is_none()
-                    && manifest.shard_count == shard_count
-                    && is_same(&manifest.operators, stages);
-                let logs = match adopts {
-                    true => logs.into_iter().map(|log| (log.name(), log.restored())).collect(),
-                    false => import(&logs, &rules, stages, shard_count, settings)?,
-                };
                 return Ok((Some(manifest), Restored { settings: settings.clone(), logs }));
             }
             // A disk that refuses may answer the next time: only what is broken is passed over.
@@ -149,6 +149,18 @@ pub(super) fn restore(
             Err(error) => from.mark_broken(manifest.epoch, error.to_string())?,
         }
     }
+}
+
+/// By stage and shard.
+type Logs = BTreeMap<(String, u16), RestoredLog>;
+
+/// Logs whose frames, if they hold any, may be trusted.
+fn verified(logs: Logs, stages: &[StagePlan]) -> Result<Logs, LoadError> {
+    for ((name, _), log) in &logs {
+        let stage = stages.iter().filter(|stage| stage.operator_name() == Some(name));
+        stage.flat_map(|stage| &stage.states).try_for_each(|state| state.verify(&log.store))?;
+    }
+    Ok(logs)
 }
 
 fn is_same(operators: &[OperatorManifest], stages: &[StagePlan]) -> bool {
@@ -198,6 +210,8 @@ enum LoadError {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Import(#[from] RestoreError),
 }
 
 /// Reads, verifies and indexes all logs, each on a thread of its own unless `in_order`.

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::chain::{Due, Flow, KeyFn, KeyedOperator, Push};
 use crate::record::{EventTime, Frame, FrameHeader, KeyHash};
-use crate::state::{StateError, Store};
+use crate::state::Store;
 
 use super::stage::Body;
 
@@ -139,8 +139,8 @@ where
         self.operator.tick(wall_micros);
     }
 
-    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
-        self.operator.rebuild(state, watermark)
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) {
+        self.operator.rebuild(state, watermark);
     }
 
     fn name(&self) -> &str {

@@ -37,7 +37,6 @@ use crate::chain::TerminalError;
 use crate::metric::ShardCount;
 use crate::record::IngressPosition;
 use crate::source::SourceError;
-use crate::state::StateError;
 
 /// How many frames a stage takes in one turn, so that every stage gets its share.
 const STAGE_FRAMES_MAX: u32 = 1_024;
@@ -54,9 +53,6 @@ pub enum StageError {
     /// The dead-letter or late output failed.
     #[error(transparent)]
     Sink(#[from] crate::sink::SinkError),
-    /// State from an earlier run is not what the operator writes.
-    #[error(transparent)]
-    Rebuild(#[from] StateError),
 }
 
 /// What a stage is handed for one turn.

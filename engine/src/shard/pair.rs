@@ -2,8 +2,8 @@
 
 use crate::chain::operators::{PairOperator, Side};
 use crate::chain::{Due, Flow, Push};
-use crate::record::{EventTime, Frame};
-use crate::state::{StateError, Store};
+use crate::record::Frame;
+use crate::state::Store;
 
 use super::stage::Body;
 
@@ -64,10 +64,6 @@ impl<Op: PairOperator, P: Push<Op::Out>> Body for PairBody<Op, P> {
 
     fn is_at_rest(&self) -> bool {
         self.refused.is_none()
-    }
-
-    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
-        self.operator.rebuild(state, watermark)
     }
 
     fn name(&self) -> &str {

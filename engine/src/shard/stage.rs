@@ -12,7 +12,7 @@ use crate::state::Store;
 use super::inputs::{Change, Inputs};
 use super::{Stage, StageError, TurnContext};
 use crate::checkpoint::{PartEpoch, Seat};
-use crate::state::{ExpiryClock, StateError};
+use crate::state::ExpiryClock;
 
 /// The loop body of a stage.
 pub(crate) trait Body: Send {
@@ -35,12 +35,7 @@ pub(crate) trait Body: Send {
     /// A turn begins at this time of the wall clock.
     fn tick(&mut self, _wall_micros: i64) {}
     /// Makes what is kept beside the store anew, after a restart at `watermark`.
-    ///
-    /// # Errors
-    /// An entry is not what the operator writes.
-    fn rebuild(&mut self, _state: &Store, _watermark: EventTime) -> Result<(), StateError> {
-        Ok(())
-    }
+    fn rebuild(&mut self, _state: &Store, _watermark: EventTime) {}
     /// The operator's name, for messages.
     fn name(&self) -> &str;
 }
@@ -74,6 +69,8 @@ pub(crate) struct RingStage<B> {
     /// How far the stage had come in an earlier run. Its inputs may be behind that for a while: a
     /// split that is silent holds them back.
     floor: EventTime,
+    /// Whether the last turn could not maintain the store.
+    owes_maintenance: bool,
 }
 
 impl<B: Body> RingStage<B> {
@@ -89,6 +86,7 @@ impl<B: Body> RingStage<B> {
             seat: start.seat,
             restored: start.restored,
             floor: start.restored.unwrap_or(EventTime::MIN),
+            owes_maintenance: false,
         }
     }
 
@@ -125,6 +123,10 @@ impl<B: Body> RingStage<B> {
                 // The next turn begins with another ring, so that none waits for ever.
                 Stopped::Budget => break,
                 Stopped::Wrapped => {}
+                Stopped::AtRest => {
+                    self.owes_maintenance = false;
+                    self.maintain(context);
+                }
                 Stopped::At(marker) => {
                     self.waiting.extend(self.inputs.take(index, marker).into_iter().flatten());
                     if self.settle(context).is_blocked() {
@@ -167,6 +169,9 @@ impl<B: Body> RingStage<B> {
             }
             context.budget -= 1;
             at += frame.frame_bytes();
+            if self.owes_maintenance {
+                return (at, Stopped::AtRest);
+            }
         }
         (at, Stopped::Wrapped)
     }
@@ -219,22 +224,21 @@ impl<B: Body> RingStage<B> {
         }
     }
 
-    /// Before the first frame after a restart: the operator's heaps.
-    #[cold]
-    fn rebuild(&mut self) -> Result<(), StageError> {
-        match self.restored.take() {
-            Some(watermark) => Ok(self.body.rebuild(&self.store, watermark)?),
-            None => Ok(()),
+    /// Compaction and expiry, a little at a time, while nobody holds an offset. Where the turn has
+    /// ended within a frame it is owed, and done between two frames of the next one: under lasting
+    /// back-pressure every turn ends within a frame.
+    fn maintain_at_rest(&mut self, context: &mut TurnContext<'_>) {
+        let at_rest = self.waiting.is_empty() && self.body.is_at_rest();
+        self.owes_maintenance = !at_rest;
+        if at_rest && !self.inputs.ended() {
+            self.maintain(context);
         }
     }
 
-    /// Compaction and expiry, a little at a time, while nobody holds an offset.
+    #[cold]
     fn maintain(&mut self, context: &mut TurnContext<'_>) {
-        let at_rest = self.waiting.is_empty() && self.body.is_at_rest() && !self.inputs.ended();
-        if at_rest {
-            let now = ExpiryClock { event: self.reached(), wall_micros: context.wall_micros };
-            context.moved |= self.store.maintain(now, MAINTAINED_BYTES_MAX);
-        }
+        let now = ExpiryClock { event: self.reached(), wall_micros: context.wall_micros };
+        context.moved |= self.store.maintain(now, MAINTAINED_BYTES_MAX);
     }
 }
 
@@ -266,6 +270,8 @@ fn touch<B: Body>(body: &B, state: &Store, frames: &[u8], mut at: usize) -> usiz
 enum Stopped {
     Empty,
     Wrapped,
+    /// Between two frames: the store is maintained.
+    AtRest,
     Budget,
     Blocked,
     At(Marker),
@@ -273,8 +279,8 @@ enum Stopped {
 
 impl<B: Body> Stage for RingStage<B> {
     fn turn(&mut self, context: &mut TurnContext<'_>) -> Result<(), StageError> {
-        if self.restored.is_some() {
-            self.rebuild()?;
+        if let Some(watermark) = self.restored.take() {
+            self.body.rebuild(&self.store, watermark);
         }
         context.budget = super::STAGE_FRAMES_MAX;
         self.body.tick(context.wall_micros);
@@ -287,7 +293,7 @@ impl<B: Body> Stage for RingStage<B> {
             ring.release();
         }
         context.moved |= self.body.terminal().end_turn()?;
-        self.maintain(context);
+        self.maintain_at_rest(context);
         context.tally.state_entries += self.store.entry_count();
         context.tally.state_bytes += self.store.log_bytes();
         self.done = self.inputs.ended() && self.waiting.is_empty() && self.body.is_drained();

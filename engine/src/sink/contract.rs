@@ -90,6 +90,7 @@ pub enum ContractBroken {
 /// The first promise that it breaks.
 pub fn check<S: Subject>(subject: &mut S) -> Result<(), ContractBroken> {
     commits_in_order(subject)?;
+    crash_before_the_first_epoch(subject)?;
     abort_then_commit(subject)?;
     crash_before_the_manifest(subject)?;
     crash_before_the_commit(subject)?;
@@ -112,6 +113,21 @@ pub fn commits_in_order<S: Subject>(subject: &mut S) -> Result<(), ContractBroke
     run.epoch(2)?;
     run.epoch(3)?;
     run.expect(0..5)
+}
+
+/// The process dies before any epoch was made.
+///
+/// # Errors
+/// What broke.
+pub fn crash_before_the_first_epoch<S: Subject>(subject: &mut S) -> Result<(), ContractBroken> {
+    let mut run = Run::start(subject, "a crash before the first epoch", 1)?;
+    run.write(0, 0..3)?;
+    run.crash();
+    run.resume()?;
+    run.expect(0..0)?;
+    run.write(0, 0..4)?;
+    run.epoch(1)?;
+    run.expect(0..4)
 }
 
 /// An epoch is given up, the next one holds its rows too.
@@ -274,6 +290,7 @@ impl<'s, S: Subject> Run<'s, S> {
             disk: &disk,
             checkpointed: true,
             resume: resumes.then(|| (self.manifest.0, &self.manifest.1[..])),
+            from_savepoint: false,
         };
         let begun = self.factory.check(&start).and_then(|()| self.factory.begin(&start));
         begun.map_err(|source| self.failed(source))?;

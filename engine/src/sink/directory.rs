@@ -22,6 +22,7 @@ use super::{
     Csv, Epoch, FileShard, Guarantee, Json, Lines, RowFormat, SinkError, SinkFactory, SinkSeat,
     SinkStart,
 };
+use crate::io::disk::Disk;
 use crate::io::{Durable, FileWriter, OutputError, PartName, PartNames, Problem, WriterStart};
 use crate::record::Item;
 
@@ -75,13 +76,11 @@ impl<F> DirectorySink<F> {
         OutputError::Resume { path: self.names.directory.clone(), problem }.into()
     }
 
-    fn state(&self, state: &[u8]) -> Result<Durable, SinkError> {
-        position::decode(state, Kind::Directory, &self.names.directory)
-    }
-
-    fn check_parts(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+    /// What it goes on from, checked against what is there.
+    fn resumed(&self, start: &SinkStart<'_>) -> Result<Option<(u64, Durable)>, SinkError> {
         let found = self.found(start)?;
-        let Some((_, state)) = start.resume else {
+        let resumed = position::resumed(start, Kind::Directory, &self.names.directory)?;
+        let Some((_, durable)) = &resumed else {
             let visible = |part: &PartName| matches!(part, PartName::Visible(_));
             return match found.into_iter().find(visible) {
                 Some(PartName::Visible(number)) => {
@@ -89,10 +88,10 @@ impl<F> DirectorySink<F> {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
                     Err(self.refused(Problem::of_parts_there(&name)))
                 }
-                _ => Ok(()),
+                _ => Ok(None),
             };
         };
-        for (number, length_bytes) in self.state(state)?.parts {
+        for &(number, length_bytes) in &durable.parts {
             let path = if found.contains(&PartName::Visible(number)) {
                 self.names.visible(number)
             } else {
@@ -104,14 +103,13 @@ impl<F> DirectorySink<F> {
                 return Err(self.refused(Problem::of_resume(io::ErrorKind::NotFound, &found)));
             }
         }
-        Ok(())
+        Ok(resumed)
     }
 
     /// Invariant 2.
-    fn take_back(&self, start: &SinkStart<'_>, parts: &[(u64, u64)]) -> io::Result<()> {
-        let disk = start.disk.as_ref();
+    fn take_back(&self, disk: &dyn Disk, resumed: Option<&(u64, Durable)>) -> io::Result<()> {
         disk.create_directory(&self.names.directory)?;
-        let last = start.resume.map_or(0, |(epoch, _)| epoch.0);
+        let (last, parts) = resumed.map_or((0, &[][..]), |(epoch, at)| (*epoch, &at.parts[..]));
         let is_listed = |number: u64| parts.iter().any(|(listed, _)| *listed == number);
         for part in self.names.list(disk)? {
             match part {
@@ -147,17 +145,13 @@ impl<I: Item, F: RowFormat<I>> SinkFactory<I> for DirectorySink<F> {
     type Sink = FileShard<I, F>;
 
     fn check(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
-        self.check_parts(start)
+        self.resumed(start).map(|_| ())
     }
 
     fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
-        self.check_parts(start)?;
-        let resumed = match start.resume {
-            None => None,
-            Some((epoch, state)) => Some((epoch.0, self.state(state)?)),
-        };
-        let parts = resumed.as_ref().map_or(&[][..], |(_, durable)| &durable.parts);
-        self.take_back(start, parts).map_err(|error| self.failed(&error))?;
+        let resumed = self.resumed(start)?;
+        let taken_back = self.take_back(start.disk.as_ref(), resumed.as_ref());
+        taken_back.map_err(|error| self.failed(&error))?;
         let resume = resumed.map(|(epoch, durable)| (epoch, durable.length_bytes));
         let header = self.format.header().map(|line| line + "\n").unwrap_or_default();
         let start = WriterStart {

@@ -55,8 +55,10 @@ impl<F> FileSink<F> {
 
     /// The epoch to go on from and the file's length at it, where the file is long enough.
     fn resumed(&self, start: &SinkStart<'_>) -> Result<Option<(u64, u64)>, SinkError> {
-        let Some((epoch, state)) = start.resume else { return Ok(None) };
-        let length_bytes = position::decode(state, self.kind(), &self.path)?.length_bytes;
+        let Some((epoch, durable)) = position::resumed(start, self.kind(), &self.path)? else {
+            return Ok(None);
+        };
+        let length_bytes = durable.length_bytes;
         if self.kind() == Kind::File {
             let file = start.disk.open(&self.path, false);
             match file.and_then(|file| file.len_bytes()) {
@@ -71,7 +73,7 @@ impl<F> FileSink<F> {
                 }
             }
         }
-        Ok(Some((epoch.0, length_bytes)))
+        Ok(Some((epoch, length_bytes)))
     }
 
     fn refused(&self, kind: ErrorKind, found: &str) -> SinkError {

@@ -156,7 +156,9 @@ pub trait SinkFactory<I: Item>: Send + Sync + 'static {
     fn open(&self, seat: SinkSeat) -> Self::Sink;
 
     /// The output's state for `epoch`, durable, once every shard has prepared it or has ended;
-    /// `None` before that. Asked again and again; may wait for the disk, never for a shard.
+    /// `None` before that. Asked again and again; may wait for the disk, never for a shard. Also
+    /// asked right after `begin`, for the epoch that the job begins with: what the output is before its
+    /// first item.
     ///
     /// # Errors
     /// What `epoch` holds can't be made durable.

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use super::SinkError;
+use super::{SinkError, SinkStart};
 use crate::io::Durable;
 
 const VERSION: u8 = 1;
@@ -35,8 +35,22 @@ pub(super) fn encode(kind: Kind, path: &Path, durable: &Durable) -> Vec<u8> {
     state
 }
 
-/// The state of the output of this kind and path.
-pub(super) fn decode(state: &[u8], kind: Kind, path: &Path) -> Result<Durable, SinkError> {
+/// What the output of this kind and path goes on from, and the epoch; `None` where it begins anew.
+pub(super) fn resumed(
+    start: &SinkStart<'_>,
+    kind: Kind,
+    path: &Path,
+) -> Result<Option<(u64, Durable)>, SinkError> {
+    let Some((epoch, state)) = start.resume else { return Ok(None) };
+    match decode(state, kind, path)? {
+        Some(durable) => Ok(Some((epoch.0, durable))),
+        None if start.from_savepoint => Ok(None),
+        None => Err(SinkError::State { found: "that of an output at another path" }),
+    }
+}
+
+/// `None` where it is the state of an output of this kind at another path.
+fn decode(state: &[u8], kind: Kind, path: &Path) -> Result<Option<Durable>, SinkError> {
     let wrong = |found| SinkError::State { found };
     let (&[version, found_kind], rest) =
         state.split_first_chunk().ok_or(wrong("that of an output without a position"))?;
@@ -47,10 +61,7 @@ pub(super) fn decode(state: &[u8], kind: Kind, path: &Path) -> Result<Durable, S
     if found_kind != kind as u8 {
         return Err(wrong("that of another kind of output"));
     }
-    if found_path != path.as_os_str().as_encoded_bytes() {
-        return Err(wrong("that of an output at another path"));
-    }
-    Ok(durable)
+    Ok((found_path == path.as_os_str().as_encoded_bytes()).then_some(durable))
 }
 
 fn body(state: &[u8]) -> Option<(Durable, &[u8])> {

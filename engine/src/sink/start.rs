@@ -23,13 +23,16 @@ pub struct SinkStart<'s> {
     pub checkpointed: bool,
     /// The epoch that the job goes on from, and what `prepared` answered for it.
     pub resume: Option<(Epoch, &'s [u8])>,
+    /// Whether the epoch is a savepoint's: the job that made it may go on with its own outputs, so an
+    /// output at another place begins anew.
+    pub from_savepoint: bool,
 }
 
 impl<'s> SinkStart<'s> {
     /// A start afresh, of a job without checkpoints.
     #[must_use]
     pub fn fresh(clock: &'s Clock, mode: WriterMode, disk: &'s Arc<dyn Disk>) -> Self {
-        Self { clock, mode, disk, checkpointed: false, resume: None }
+        Self { clock, mode, disk, checkpointed: false, resume: None, from_savepoint: false }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{
     Change, ChangeView, EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Record, RowKind,
 };
-use crate::state::{EntryKey, LogOffset, OperatorId, SlotCursor, StateError, Store};
+use crate::state::{EntryKey, LogOffset, OperatorId, SlotCursor, Store};
 
 /// When an [`Aggregate`] says what it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,10 +89,9 @@ where
         }]
     }
 
-    fn rebuild(&mut self, _: &Store, watermark: EventTime) -> Result<(), StateError> {
+    fn rebuild(&mut self, _: &Store, watermark: EventTime) {
         // A stage says plus infinity once it has ended.
         self.finals_done = watermark == EventTime::MAX;
-        Ok(())
     }
 
     #[inline(always)]

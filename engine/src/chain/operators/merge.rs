@@ -13,12 +13,9 @@
 
 use std::marker::PhantomData;
 
-use crate::chain::described::verified;
 use crate::chain::{OperatorState, StateLayout};
-use crate::record::{
-    EventTime, Fixed, Frame, FrameHeader, IngressPosition, Item, KeyHash, Layout, Record,
-};
-use crate::state::{EntryKey, LogOffset, OperatorId, StateError, Store};
+use crate::record::{Fixed, Frame, FrameHeader, IngressPosition, Item, KeyHash, Layout, Record};
+use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 
 /// Which input of two a frame came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +42,6 @@ pub trait PairOperator: Send + 'static {
 
     /// The states that it keeps, one description an operator id.
     fn states(&self) -> Vec<OperatorState>;
-
-    /// Verifies frames, which came from a disk, and makes anew what can be made from the store.
-    ///
-    /// # Errors
-    /// An entry that can't be this operator's.
-    fn rebuild(&mut self, _state: &Store, _watermark: EventTime) -> Result<(), StateError> {
-        Ok(())
-    }
 
     /// Changes state for one frame of one side; runs exactly once a frame.
     fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>) -> Option<Self::Emission>;
@@ -148,16 +137,6 @@ impl<L: Record, R: Record> PairOperator for MergeByPosition<L, R> {
                 StateLayout::frames::<R>("right", 1..=1),
             ],
         }]
-    }
-
-    fn rebuild(&mut self, state: &Store, _: EventTime) -> Result<(), StateError> {
-        for offset in state.iter_operator(self.operator) {
-            match state.namespace(offset) {
-                0 => verified::<L>(state, offset)?,
-                _ => verified::<R>(state, offset)?,
-            };
-        }
-        Ok(())
     }
 
     fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>) -> Option<MergeEmission> {

@@ -31,7 +31,7 @@ use std::marker::PhantomData;
 use super::fold::Merge;
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Layout, Record, TimeSpan};
-use crate::state::{EntryKey, LogOffset, OperatorId, StateError, Store};
+use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 
 /// Where windows lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,7 +218,7 @@ where
     }
 
     /// Makes the heap anew from the store.
-    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) {
         self.watermark = watermark;
         self.heap.clear();
         for offset in state.iter_operator(self.operator) {
@@ -227,7 +227,6 @@ where
             let end = self.slices.end_after(fired_to).max(self.first_open_end(slice));
             self.heap.push(Reverse((end, state.hash(offset), slice)));
         }
-        Ok(())
     }
 
     #[inline(always)]

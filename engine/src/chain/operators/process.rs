@@ -22,7 +22,7 @@ use super::process_states::{Declared, States};
 use super::sorted::FrameBuffer;
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Layout, Record};
-use crate::state::{EntryKey, OperatorId, StateError, Store};
+use crate::state::{EntryKey, OperatorId, Store};
 
 /// What a user writes.
 pub trait ProcessFunction: Send + 'static {
@@ -161,13 +161,12 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
         ]
     }
 
-    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) {
         self.watermark = watermark;
         self.outbox.timers = state
             .iter_operator(self.timer_id)
             .map(|offset| Reverse((time_of(state.namespace(offset)), state.hash(offset))))
             .collect();
-        Ok(())
     }
 
     fn tick(&mut self, wall_micros: i64) {

@@ -18,11 +18,10 @@ use std::collections::BinaryHeap;
 use rkyv::ser::Serializer;
 use rkyv::ser::writer::Buffer;
 
-use crate::chain::described::verified;
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Record, frame_bytes};
 use crate::record::{FRAME_ALIGN, FRAME_HEADER_BYTES, TimeSpan};
-use crate::state::{EntryKey, OperatorId, StateError, Store};
+use crate::state::{EntryKey, OperatorId, Store};
 
 /// Time, order, arrival number, and the key's hash.
 type Waiting = Reverse<(EventTime, u64, u64, KeyHash)>;
@@ -135,17 +134,18 @@ where
     }
 
     /// Makes the heap anew from the store, and what the wrapped operator has.
-    fn rebuild(&mut self, state: &Store, watermark: EventTime) -> Result<(), StateError> {
+    fn rebuild(&mut self, state: &Store, watermark: EventTime) {
         self.heap.clear();
         for offset in state.iter_operator(self.operator) {
-            let frame = verified::<Op::In>(state, offset)?;
+            // Verified when the log was loaded.
+            let frame = Frame::new(state.value(offset));
             let order = (self.order)(frame.view::<Op::In>());
             let number = state.namespace(offset);
             self.next_number = self.next_number.max(number.saturating_add(1));
             let header = frame.header();
             self.heap.push(Reverse((header.event_time, order, number, state.hash(offset))));
         }
-        self.inner.rebuild(state, watermark)
+        self.inner.rebuild(state, watermark);
     }
 
     fn tick(&mut self, wall_micros: i64) {
