@@ -90,13 +90,13 @@ pub enum ContractBroken {
 /// The first promise that it breaks.
 pub fn check<S: Subject>(subject: &mut S) -> Result<(), ContractBroken> {
     commits_in_order(subject)?;
-    crash_before_the_first_epoch(subject)?;
     abort_then_commit(subject)?;
     crash_before_the_manifest(subject)?;
     crash_before_the_commit(subject)?;
     commit_repeated(subject)?;
     barriers_apart(subject)?;
-    end_without_a_barrier(subject)
+    end_without_a_barrier(subject)?;
+    crash_before_the_first_epoch(subject)
 }
 
 /// Epochs are prepared and committed one after the other.
