@@ -2,7 +2,8 @@
 //!
 //! Each record's value is read whole, its first field changed, and written back. The log is frozen
 //! after every million writes, as a checkpoint a second would at that rate, and told at once that
-//! all is durable; it maintains itself every 1,024 records, as a stage does each turn. Yardstick:
+//! all is durable; it maintains itself every 1,024 records, as a stage does each turn. A thread beside
+//! makes segments ready and takes old ones back, as the checkpoint thread does. Yardstick:
 //! hashbrown's table with the values in it, which keeps nothing.
 //!
 //! Also: how long a freeze takes, and how long a frozen log takes to be indexed again.
@@ -10,6 +11,9 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use hashbrown::HashTable;
 use pelton::clock::Clock;
@@ -17,7 +21,7 @@ use pelton::io::mapping::Region;
 use pelton::record::{EventTime, Key, KeyHash};
 use pelton::state::{
     DurableSegment, EntryKey, ExpiryClock, FrozenLog, FrozenSegment, OperatorId, RecoveredMemory,
-    RecoveredSegment, Store, StoreSettings, TOUCHED_MAX,
+    RecoveredSegment, SpareRegions, Store, StoreSettings, TOUCHED_MAX,
 };
 
 use crate::state::{Draw, cpu_ns, draw_keys};
@@ -84,10 +88,11 @@ pub fn read_modify_write(
 ) -> ReadModifyWrite {
     let clock = Clock::machine();
     let records = draw_keys(key_count, record_count, draw);
-    let mut store = filled(key_count);
+    let beside = Beside::start();
+    let mut store = filled(key_count, &beside.spares);
     let unfrozen_ns = best(&clock, &records, |records| change_all(&mut store, records));
     let (recover_ms, log_mib) = recover(&clock, &store.freeze());
-    let mut log = Checkpointed { store, clock: clock.clone(), freeze_ns_max: 0 };
+    let mut log = Checkpointed { store, beside, clock: clock.clone(), freeze_ns_max: 0 };
     log.checkpoint();
     let frozen_ns = best(&clock, &records, |records| log.change_all(records, freeze_every));
     let freeze_ns_max = log.freeze_ns_max;
@@ -124,8 +129,9 @@ fn entry_key(hash: KeyHash, key: &[u8]) -> EntryKey<'_> {
     EntryKey { operator: OPERATOR, hash, key, namespace: 0 }
 }
 
-fn filled(key_count: u64) -> Store {
-    let mut store = Store::new();
+fn filled(key_count: u64, spares: &Arc<SpareRegions>) -> Store {
+    let spare = Some(Arc::clone(spares));
+    let mut store = Store::with_settings(&StoreSettings { spare, ..StoreSettings::default() });
     for key in 0..key_count {
         store.insert(&entry_key(u64::hash(key), &key.to_le_bytes()), VALUE_BYTES);
     }
@@ -154,9 +160,40 @@ fn change_all(store: &mut Store, records: &[(KeyHash, u64)]) -> u64 {
     sum
 }
 
+/// What the checkpoint thread does for a log beside flushing it.
+struct Beside {
+    spares: Arc<SpareRegions>,
+    retired: Sender<Vec<Region>>,
+}
+
+/// How many segments are kept ready.
+const SPARE_COUNT: usize = 2;
+
+impl Beside {
+    /// The thread ends when this is dropped.
+    fn start() -> Self {
+        let spares = Arc::new(SpareRegions::new(StoreSettings::default().segment_bytes));
+        let (retired, taken) = channel::<Vec<Region>>();
+        let own = Arc::clone(&spares);
+        std::thread::spawn(move || {
+            loop {
+                match taken.recv_timeout(Duration::from_millis(2)) {
+                    Ok(regions) => {
+                        regions.into_iter().for_each(|it| own.give_back(it, SPARE_COUNT))
+                    }
+                    Err(RecvTimeoutError::Timeout) => own.refill(SPARE_COUNT),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        });
+        Self { spares, retired }
+    }
+}
+
 /// A log and the checkpoints that are made of it.
 struct Checkpointed {
     store: Store,
+    beside: Beside,
     clock: Clock,
     freeze_ns_max: u64,
 }
@@ -186,7 +223,8 @@ impl Checkpointed {
         };
         let known = frozen.segments.iter().filter(|segment| segment.bytes.is_some());
         let durable: Vec<DurableSegment> = known.map(durable).collect();
-        drop(self.store.note_durable(durable));
+        let retired = self.store.note_durable(durable);
+        self.beside.retired.send(retired).expect("the thread ends last");
     }
 }
 

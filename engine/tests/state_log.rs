@@ -460,6 +460,21 @@ fn spare_regions_become_segments() {
     store.put(&key(&name_of(3)), &[1; 40_000]);
     assert_eq!(spare.count(), 0, "and takes it");
     assert_eq!(store.entry_count(), 3);
+    let used = || {
+        let mut region = Region::zeroed(SEGMENT_BYTES);
+        region.bytes_mut(0).fill(1);
+        region
+    };
+    spare.give_back(used(), 1);
+    spare.give_back(used(), 1);
+    assert_eq!(spare.count(), 1, "no more are kept than may be ready");
+    store.put(&key(&name_of(4)), &[1; 40_000]);
+    assert_eq!((spare.count(), store.entry_count()), (0, 4));
+    let live: Vec<u8> =
+        (1..=4).map(|n| store.value(store.find(&key(&name_of(n))).unwrap())[0]).collect();
+    assert_eq!(live, [1; 4]);
+    spare.give_back(Region::zeroed(SEGMENT_BYTES / 2), 1);
+    assert_eq!(spare.count(), 0, "one of another length is no segment");
 }
 
 /// Freezes, recovers, and says which of the names are there.

@@ -271,8 +271,13 @@ impl Coordinator {
     }
 
     fn take(&mut self, report: Report) {
-        let Report::Part(part) = report else {
-            return;
+        let part = match report {
+            Report::Part(part) => part,
+            Report::Garbage(regions) => {
+                let Self { parts: CoordinatorParts { spares, spare_count, .. }, .. } = self;
+                regions.into_iter().for_each(|region| spares.give_back(region, *spare_count));
+                return;
+            }
         };
         match part.epoch {
             PartEpoch::Last => self.last[part.seat] = Some(part.body),

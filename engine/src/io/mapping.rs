@@ -12,8 +12,9 @@
 //! Invariants
 //! 1. `start..start + bytes` of a region lies in the mapping that its `owner` keeps, and a mapping
 //!    neither moves nor goes before its last owner.
-//! 2. `frozen <= bytes`, and `frozen` only grows. No `&mut` ever covers a byte before it: a
-//!    region's [`Region::bytes_mut`] asserts that.
+//! 2. `frozen <= bytes`, and `frozen` only grows, but where the region is its mapping's only owner
+//!    ([`Region::recycled`]). No `&mut` ever covers a byte before it: a region's
+//!    [`Region::bytes_mut`] asserts that.
 //! 3. A byte at or after `frozen` is reached through the region alone, by Rust's rules for `&` and
 //!    `&mut`: a [`FrozenBytes`] ends at or before it.
 //! 4. A file that is mapped is written and cut by nobody while it is: segment files are named once,
@@ -129,6 +130,20 @@ impl Region {
         self
     }
 
+    /// The same memory as zeroes, nothing of it frozen. `None` where somebody still reads it, or it is
+    /// a file's.
+    #[must_use]
+    pub fn recycled(mut self) -> Option<Self> {
+        let Owner::Anonymous(owner) = &mut self.owner else {
+            return None;
+        };
+        // Nobody else has a handle, and whoever had one is done: `get_mut` synchronises with its drop.
+        Arc::get_mut(owner)?;
+        self.frozen = 0;
+        self.bytes_mut(0).fill(0);
+        Some(self)
+    }
+
     /// Touches every page, so that later writes meet no fault.
     pub fn touch_pages(&mut self) {
         let from = self.frozen;
@@ -214,6 +229,20 @@ mod tests {
         let frozen = region.freeze(1).unwrap();
         drop(region);
         assert_eq!(&*frozen, &[9]);
+    }
+
+    #[test]
+    fn memory_is_used_again_once_nobody_reads_it() {
+        let mut region = Region::zeroed(8192);
+        region.bytes_mut(0).fill(3);
+        let frozen = region.freeze(4096).unwrap();
+        assert!(region.recycled().is_none(), "a reader is left");
+        let mut region = Region::zeroed(8192);
+        region.bytes_mut(0).fill(3);
+        drop((region.freeze(4096), frozen));
+        let mut region = region.recycled().unwrap();
+        assert_eq!((region.frozen_bytes(), region.bytes()), (0, &[0; 8192][..]));
+        region.bytes_mut(0)[0] = 1;
     }
 
     #[test]

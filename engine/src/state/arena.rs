@@ -194,6 +194,16 @@ impl Arena {
         self.is_frozen(offset) && self.has_dead_bit(offset)
     }
 
+    /// The word in which a frozen entry is marked dead, which its first change writes; for touching.
+    #[inline(always)]
+    pub(super) fn dead_word(&self, offset: LogOffset) -> u64 {
+        if !self.is_frozen(offset) {
+            return 0;
+        }
+        let (segment, place) = self.locate(offset);
+        self.notes[segment].dead_word(place)
+    }
+
     #[inline(never)]
     fn has_dead_bit(&self, offset: LogOffset) -> bool {
         let (segment, place) = self.locate(offset);

@@ -14,7 +14,7 @@
 //! segments have gone. The price: entries that never change are copied round the log, once for
 //! each time as many bytes die.
 
-use super::{ExpiryClock, ExpiryKind, LogOffset, Store};
+use super::{ExpiryClock, ExpiryKind, LogOffset, Store, TOUCHED_MAX};
 use crate::io::mapping::Region;
 
 /// A log may be twice its live bytes and so many segments long.
@@ -109,12 +109,42 @@ impl Store {
     /// Moves what lives in the oldest segment to the tail, and drops the segment at its end.
     fn compact(&mut self, now: ExpiryClock, left: &mut u64) {
         let end = self.arena.base() + self.arena.segment_bytes();
-        while let Some(offset) =
-            self.arena.next_room(self.maintenance.compacted_to).filter(|offset| offset.0 < end)
-        {
+        let mut is_over = false;
+        while !is_over {
             if *left == 0 {
                 return;
             }
+            let mut live = [LogOffset::NONE; TOUCHED_MAX];
+            let count;
+            (count, is_over) = self.find_live(end, left, &mut live);
+            for &offset in &live[..count] {
+                if self.is_expired(offset, now) {
+                    self.delete_at(offset);
+                } else {
+                    let _ = self.thaw(offset);
+                }
+            }
+        }
+        self.maintenance.compacted_to = end;
+        let region = self.arena.drop_oldest();
+        self.retire(region);
+    }
+
+    /// Finds the next live entries before `end`, and brings their index slots nearer, all at once;
+    /// answers how many there are, and whether `end` was reached.
+    fn find_live(
+        &mut self,
+        end: u64,
+        left: &mut u64,
+        live: &mut [LogOffset; TOUCHED_MAX],
+    ) -> (usize, bool) {
+        let (mut count, mut words) = (0, 0);
+        while count < TOUCHED_MAX && *left > 0 {
+            let next = self.arena.next_room(self.maintenance.compacted_to);
+            let Some(offset) = next.filter(|offset| offset.0 < end) else {
+                std::hint::black_box(words);
+                return (count, true);
+            };
             let entry = self.arena.entry(offset);
             let room_bytes = entry.room_bytes() as u64;
             self.maintenance.compacted_to = offset.0 + room_bytes;
@@ -122,17 +152,14 @@ impl Store {
             let mut cost = 64.min(room_bytes);
             if entry.is_live() && !self.arena.is_dead(offset) {
                 cost = room_bytes;
-                if self.is_expired(offset, now) {
-                    self.delete_at(offset);
-                } else {
-                    let _ = self.thaw(offset);
-                }
+                words ^= self.index.home(entry.index_hash());
+                live[count] = offset;
+                count += 1;
             }
             *left = left.saturating_sub(cost);
         }
-        self.maintenance.compacted_to = end;
-        let region = self.arena.drop_oldest();
-        self.retire(region);
+        std::hint::black_box(words);
+        (count, false)
     }
 
     fn retire(&mut self, region: Region) {

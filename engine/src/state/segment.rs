@@ -79,8 +79,13 @@ impl Notes {
     }
 
     #[inline(always)]
+    pub(super) fn dead_word(&self, place: usize) -> u64 {
+        self.dead.get(place / 1024).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
     pub(super) fn is_dead(&self, place: usize) -> bool {
-        self.dead.get(place / 1024).is_some_and(|word| word >> (place / 16 % 64) & 1 == 1)
+        self.dead_word(place) >> (place / 16 % 64) & 1 == 1
     }
 
     /// Marks the frozen entry at `place` dead.

@@ -118,6 +118,18 @@ impl SpareRegions {
         }
     }
 
+    /// Takes a region that a log has retired, and keeps it for the next one while there are fewer than
+    /// `count_max`. That spares the kernel the unmapping and faulting in of as much, and the cores of
+    /// the shards the interrupts that come with it.
+    pub fn give_back(&self, region: Region, count_max: usize) {
+        if region.len_bytes() == self.segment_bytes
+            && self.count() < count_max
+            && let Some(region) = region.recycled()
+        {
+            self.regions.lock().unwrap_or_else(PoisonError::into_inner).push(region);
+        }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
