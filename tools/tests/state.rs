@@ -101,8 +101,8 @@ impl Made {
     /// Publishes an epoch with all that is there.
     fn publish(&self, epoch: u64) {
         let disk = Arc::new(RealDisk::new(FlushEngine::Plain).unwrap());
-        let mut directory =
-            StateDirectory::open_or_create(disk, &self.path(), OpenMode::Either).unwrap();
+        let mut directory = StateDirectory::open(disk, &self.path(), OpenMode::Either).unwrap();
+        directory.claim().unwrap();
         let logs = (0..self.shard_count).map(|shard| self.log(epoch, shard)).collect();
         let manifest = Manifest {
             epoch,
@@ -403,7 +403,7 @@ fn a_directory_is_read_while_another_process_has_its_lock() {
     let made = Made::new(1, 0);
     made.publish(1);
     let disk = Arc::new(RealDisk::new(FlushEngine::Plain).unwrap());
-    let held = StateDirectory::open_or_create(disk, &made.path(), OpenMode::Resume).unwrap();
+    let held = StateDirectory::open(disk, &made.path(), OpenMode::Resume).unwrap();
     said([OsStr::new("state"), OsStr::new("verify"), made.path().as_os_str()]);
     drop(held);
 }
