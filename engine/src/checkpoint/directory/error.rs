@@ -126,7 +126,8 @@ impl DirectoryError {
     }
 }
 
-fn advice(source: &io::Error) -> &'static str {
+/// What to do about what the system said.
+pub(in crate::checkpoint) fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
             "let this user read and write it, or name another directory"

@@ -34,6 +34,7 @@ pub use blocks::{checksums, extend_checksums};
 pub use error::{Damage, DirectoryError};
 pub use names::segment_file_name;
 
+pub(super) use error::advice;
 pub(super) use names::is_segment_file_name;
 
 use self::names::{Listing, manifest_file_name, unfinished_file_name};
