@@ -170,7 +170,10 @@ fn one_holder_has_the_lock_and_dropping_lets_go() {
         let id = bytes_of(&disk.open(&path, false).unwrap());
         assert_eq!(id, std::process::id().to_string().as_bytes());
         drop(lock);
-        disk.lock(&path).unwrap();
+        let left = || bytes_of(&disk.open(&path, false).unwrap());
+        assert_eq!(left(), b"99999999999999", "nobody was there");
+        disk.lock(&path).unwrap().keep();
+        assert_eq!(left(), id);
     });
 }
 

@@ -66,8 +66,15 @@ impl Place {
         Arc::new(self.disk.clone())
     }
 
+    /// Opened, and not claimed.
+    fn look(&self, mode: OpenMode) -> Result<StateDirectory, DirectoryError> {
+        StateDirectory::open(self.disk(), &self.path, mode)
+    }
+
     fn open(&self, mode: OpenMode) -> Result<StateDirectory, DirectoryError> {
-        StateDirectory::open_or_create(self.disk(), &self.path, mode)
+        let mut directory = self.look(mode)?;
+        directory.claim()?;
+        Ok(directory)
     }
 
     fn read_only(&self) -> Result<StateDirectory, DirectoryError> {
@@ -153,7 +160,7 @@ fn what_is_refused_is_left_alone() {
     directory.copy_savepoint(&found.manifest, Path::new("/owned")).unwrap();
     let savepoint = Place { path: PathBuf::from("/owned"), ..savepoint };
 
-    let foreign: &[&str] = &["/state holds `holiday.jpg`", "name a new or an empty directory"];
+    let foreign: &[&str] = &["/state holds `holiday.jpg`", "name"];
     let headless: &[&str] = &["1 segment files and no manifest", "--fresh"];
     let cases: [(&Place, &[OpenMode], &[&str]); 4] = [
         (&place, &[OpenMode::New, OpenMode::Fresh, OpenMode::Resume, OpenMode::Either], foreign),
@@ -174,6 +181,46 @@ fn what_is_refused_is_left_alone() {
     }
     told(place.read_only(), foreign);
     assert!(half.open(OpenMode::Fresh).is_ok());
+}
+
+#[test]
+fn what_is_opened_and_not_claimed_is_left_alone() {
+    for lacks_lock in [false, true] {
+        let place = Place::with_three_epochs();
+        if lacks_lock {
+            place.disk.remove(&place.path.join("LOCK")).unwrap();
+        } else {
+            place.file("LOCK", b"an older process");
+        }
+        let before = place.disk.copy_tree();
+        let directory = place.look(OpenMode::Resume).unwrap();
+        assert_eq!(epoch(directory.newest().unwrap()), 3);
+        drop(directory);
+        assert_eq!(place.disk.copy_tree(), before);
+        assert_eq!(epoch(place.open(OpenMode::Resume).unwrap().newest().unwrap()), 3);
+        let lock = place.disk.copy_tree()[&place.path.join("LOCK")].clone();
+        assert_eq!(lock, std::process::id().to_string().as_bytes());
+    }
+    let place = Place::new();
+    let directory = place.look(OpenMode::Either).unwrap();
+    assert_eq!(directory.newest().unwrap(), None);
+    drop(directory);
+    assert!(place.disk.list(&place.path).is_err(), "it was not made");
+}
+
+#[test]
+fn of_two_processes_that_make_a_directory_one_is_refused() {
+    let place = Place::new();
+    let [mut first, mut second, mut third] = [(); 3].map(|()| place.look(OpenMode::Fresh).unwrap());
+    first.claim().unwrap();
+    let error = second.claim().unwrap_err().to_string();
+    assert!(error.contains(&std::process::id().to_string()), "{error}");
+    first.publish(&manifest(0, Vec::new())).unwrap();
+    drop(first);
+    // What the other one has left is not what the third had looked at.
+    let error = third.claim().unwrap_err();
+    assert!(matches!(error, DirectoryError::InUse { .. }), "{error}");
+    assert_eq!(epoch(place.open(OpenMode::Resume).unwrap().newest().unwrap()), 0);
 }
 
 #[test]
@@ -207,7 +254,11 @@ fn the_machines_disk_is_refused_in_one_line_too() {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(FlushEngine::Plain).unwrap());
     let path = folder.path().join("file");
     std::fs::write(&path, "text").unwrap();
-    let open = |path: &Path, mode| StateDirectory::open_or_create(Arc::clone(&disk), path, mode);
+    let open = |path: &Path, mode| {
+        let mut directory = StateDirectory::open(Arc::clone(&disk), path, mode)?;
+        directory.claim()?;
+        Ok(directory)
+    };
     told(open(&path, OpenMode::Either), &["can't list", "file", "name a directory"]);
     told(open(&path.join("below"), OpenMode::Either), &["below", "name a directory"]);
     let path = folder.path().join("a/b");
@@ -232,11 +283,14 @@ fn a_read_only_disk_is_refused_in_one_line() {
     let at_operation = place.disk.operations();
     place.disk.add_fault(Fault { at_operation, kind: FaultKind::Erofs });
     told(place.open(OpenMode::Resume), &["can't lock /state/LOCK", "that can be written"]);
-    let mut directory = place.open(OpenMode::Resume).unwrap();
+    let before = place.disk.copy_tree();
+    let mut directory = place.look(OpenMode::Resume).unwrap();
     let at_operation = place.disk.operations();
     place.disk.add_fault(Fault { at_operation, kind: FaultKind::Erofs });
-    let error = directory.settle().unwrap_err().to_string();
+    let error = directory.claim().unwrap_err().to_string();
     assert!(error.contains("can't write to /state"), "{error}");
+    drop(directory);
+    assert_eq!(place.disk.copy_tree(), before);
 }
 
 #[test]

@@ -2,20 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+#[path = "common/program.rs"]
+mod program;
+#[path = "common/refusal.rs"]
+mod refusal;
+
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
+use program::pelton;
+use refusal::fails;
 use serde_json::Value;
-
-fn pelton<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pelton"));
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
 
 /// A folder for one test's files.
 struct Folder(tempfile::TempDir);
@@ -59,18 +59,6 @@ impl Folder {
 fn succeeds(output: &Output) {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
-}
-
-/// One line on standard error that has all of `words` in it, and exit code 1.
-#[track_caller]
-fn fails(output: &Output, words: &[&str]) {
-    let told = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.starts_with("error: "), "{told}");
-    for word in words {
-        assert!(told.contains(word), "{told} lacks {word}");
-    }
 }
 
 const HEADER: &str = "transaction_id,time,customer_id,terminal_id,amount,fraud,scenario\n";

@@ -13,14 +13,17 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 mod stops;
+#[path = "common/tool.rs"]
+mod tool;
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use stops::{Campaign, Stop, number};
+use tool::done;
 
 const CUTS_DEFAULT: u64 = 3;
 const CUTS_A_SEED: u64 = 5;
@@ -136,17 +139,6 @@ impl Drop for PowerCut {
             let _ = shutdown.wait();
         }
         let _ = done(Command::new("umount").arg("-l").arg(self.mounted()));
-    }
-}
-
-/// Runs a tool; what it says on a failure becomes the reason.
-fn done(command: &mut Command) -> Result<(), String> {
-    let tool = Path::new(command.get_program()).display().to_string();
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("{tool}: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("{tool}: {}", String::from_utf8_lossy(&output.stderr).trim())),
     }
 }
 

@@ -3,11 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
+#[path = "common/program.rs"]
+mod program;
+#[path = "common/refusal.rs"]
+mod refusal;
+#[path = "common/tree.rs"]
+mod tree;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use pelton::checkpoint::{
@@ -17,17 +23,14 @@ use pelton::checkpoint::{
 use pelton::io::disk::{FlushEngine, RealDisk};
 use pelton::record::KeyHash;
 use pelton::state::{EntryKey, OperatorId, Store, StoreSettings};
+use program::pelton;
 use serde_json::Value;
-
-fn pelton<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pelton"));
-    command.args(arguments).stdin(Stdio::null()).output().unwrap()
-}
+use tree::{tree, unchanged};
 
 /// What it says on standard output, where it succeeds.
 #[track_caller]
 fn said<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
-    let output = pelton(arguments);
+    let output = pelton(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -35,14 +38,8 @@ fn said<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> String {
 /// One line on standard error that has all of `words` in it, and exit code 1.
 #[track_caller]
 fn fails<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>, words: &[&str]) -> String {
-    let output = pelton(arguments);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
-    assert!(told.starts_with("error: "), "{told}");
-    for word in words {
-        assert!(told.contains(word), "{told} lacks {word}");
-    }
+    let output = pelton(arguments).output().unwrap();
+    refusal::fails(&output, words);
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -101,8 +98,8 @@ impl Made {
     /// Publishes an epoch with all that is there.
     fn publish(&self, epoch: u64) {
         let disk = Arc::new(RealDisk::new(FlushEngine::Plain).unwrap());
-        let mut directory =
-            StateDirectory::open_or_create(disk, &self.path(), OpenMode::Either).unwrap();
+        let mut directory = StateDirectory::open(disk, &self.path(), OpenMode::Either).unwrap();
+        directory.claim().unwrap();
         let logs = (0..self.shard_count).map(|shard| self.log(epoch, shard)).collect();
         let manifest = Manifest {
             epoch,
@@ -171,12 +168,6 @@ impl Made {
     }
 }
 
-/// All files of a directory.
-fn tree(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
-}
-
 #[test]
 fn checkpoints_are_listed() {
     let made = Made::new(2, 0);
@@ -243,11 +234,12 @@ fn every_checkpoint_is_verified_and_the_broken_one_named() {
     assert!(text.contains("epoch 2: whole"), "{text}");
     assert!(text.contains("epoch 3: broken: ") && text.contains("block 0 has"), "{text}");
     // The others fall back and say so.
-    let output = pelton([OsStr::new("state"), OsStr::new("show"), path.as_os_str()]);
+    let output =
+        pelton([OsStr::new("state"), OsStr::new("show"), path.as_os_str()]).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success());
     assert!(told.contains("is broken") && told.contains("this is epoch 2"), "{told}");
-    assert_eq!(tree(&path), before, "nothing was changed");
+    unchanged(&path, &before);
 }
 
 #[test]
@@ -333,7 +325,7 @@ fn a_savepoint_is_a_copy_that_stands_by_itself() {
     made.damage(2);
     let (path, target) = (made.path(), made.folder.path().join("kept/here"));
     let arguments = [OsStr::new("savepoint"), path.as_os_str(), OsStr::new("--to")];
-    let output = pelton(arguments.into_iter().chain([target.as_os_str()]));
+    let output = pelton(arguments.into_iter().chain([target.as_os_str()])).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{told}");
     assert!(told.contains("savepoint of epoch 1"), "it fell back: {told}");
@@ -371,8 +363,9 @@ fn what_is_no_state_is_named_in_one_line_and_left_alone() {
         (&empty, &["no checkpoint in", "--state"]),
         (&half, &["half", "1 segment files and no manifest"]),
     ];
+    let before = tree(folder.path());
     for (path, words) in cases {
-        for command in ["show", "verify"] {
+        for command in ["ls", "show", "verify"] {
             fails([OsStr::new("state"), OsStr::new(command), path.as_os_str()], words);
         }
         let kept = folder.path().join("kept");
@@ -380,8 +373,7 @@ fn what_is_no_state_is_named_in_one_line_and_left_alone() {
         fails(savepoint.into_iter().chain([kept.as_os_str()]), words);
         assert!(!kept.exists());
     }
-    assert!(!missing.exists());
-    assert_eq!(tree(&empty).len() + tree(&foreign).len() + tree(&half).len(), 2);
+    unchanged(folder.path(), &before);
 
     let path = made.path();
     let show = [OsStr::new("state"), OsStr::new("show"), path.as_os_str()];
@@ -394,7 +386,7 @@ fn what_is_no_state_is_named_in_one_line_and_left_alone() {
     let export = export.into_iter().chain([nowhere.as_os_str(), path.as_os_str()]);
     fails(export, &["no/such.csv", "mkdir -p"]);
     for wrong in [&["state"][..], &["state", "fly"], &["state", "ls"], &["savepoint", "x"]] {
-        assert_eq!(pelton(wrong).status.code(), Some(2), "{wrong:?}");
+        assert_eq!(pelton(wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
     }
 }
 
@@ -403,7 +395,7 @@ fn a_directory_is_read_while_another_process_has_its_lock() {
     let made = Made::new(1, 0);
     made.publish(1);
     let disk = Arc::new(RealDisk::new(FlushEngine::Plain).unwrap());
-    let held = StateDirectory::open_or_create(disk, &made.path(), OpenMode::Resume).unwrap();
+    let held = StateDirectory::open(disk, &made.path(), OpenMode::Resume).unwrap();
     said([OsStr::new("state"), OsStr::new("verify"), made.path().as_os_str()]);
     drop(held);
 }

@@ -213,7 +213,12 @@ fn try_flush(
     names: &mut FileNames,
     epoch: u64,
 ) -> Result<u64, CheckpointError> {
-    let failed = |source| CheckpointError::Flush { epoch, source: Arc::new(source) };
+    let path = directory.path().to_owned();
+    let failed = |source| CheckpointError::Flush {
+        epoch,
+        directory: path.clone(),
+        source: Arc::new(source),
+    };
     let mut made = false;
     for (files, frozen) in &mut *logs {
         made |= files.make_files(frozen, directory, names).map_err(failed)?;

@@ -192,7 +192,10 @@ const HEADER_HASHED_BYTES: usize = 56;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// It does not begin like one, or is too short to.
-    #[error("it is no manifest: it begins with {found:02x?}, and \"PELTMAN1\" was expected")]
+    #[error(
+        "it is no manifest: it begins with \"{}\", and \"PELTMAN1\" was expected",
+        found.escape_ascii()
+    )]
     Magic {
         /// The first bytes.
         found: Vec<u8>,

@@ -31,6 +31,7 @@ mod protocol;
 mod stats;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::sink::SinkError;
@@ -60,11 +61,14 @@ pub enum CheckpointError {
     Directory(#[from] Arc<DirectoryError>),
     /// Bytes of a log could not be made durable.
     #[error(
-        "the state of epoch {epoch} can't be written: {source}; check the disk of the state directory"
+        "the state of epoch {epoch} can't be written to {}: {source}; {}, then resume the job",
+        directory.display(), directory::advice(source)
     )]
     Flush {
         /// The epoch.
         epoch: u64,
+        /// The state directory.
+        directory: PathBuf,
         /// What the system said.
         source: Arc<io::Error>,
     },

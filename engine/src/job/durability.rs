@@ -95,8 +95,7 @@ impl Durability {
             Begin::Resume => OpenMode::Resume,
             Begin::Fresh => OpenMode::Fresh,
         };
-        let mut directory =
-            StateDirectory::open_or_create(Arc::clone(&disk), &checkpoints.directory, mode)?;
+        let mut directory = StateDirectory::open(Arc::clone(&disk), &checkpoints.directory, mode)?;
         let stages = stages_of(plan);
         let segment_bytes = usize::try_from(checkpoints.segment_bytes).unwrap_or(usize::MAX);
         let spares = Arc::new(SpareRegions::new(segment_bytes));
@@ -192,6 +191,7 @@ impl Durability {
     pub(super) fn begin(&mut self, splits: Vec<SplitManifest>) -> Result<Starts, JobError> {
         self.template.splits = splits;
         let from_savepoint = self.is_from_savepoint();
+        self.directory.claim()?;
         if self.settings.begin == Begin::Fresh || from_savepoint {
             self.directory.clear()?;
         }

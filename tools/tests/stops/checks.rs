@@ -66,8 +66,10 @@ pub(super) fn after_stop(
     let two_intervals = ROWS * 2 * INTERVAL_MS / 1_000;
     let taken = split.accepted.saturating_sub(resumed_at);
     let allowed = allowed(epoch, taken, hit);
+    // A run that was stopped before its first barrier may not have cut the results yet: what is
+    // behind the epoch then is of the run before, and was held to that one's time.
     assert!(
-        replayed <= allowed,
+        replayed <= allowed || hit.lines.is_empty(),
         "{replayed} records after epoch {epoch}, of at most {allowed}; two intervals have \
          {two_intervals}; it went on from row {resumed_at} and had {} by that epoch, {} ms after its \
          start",

@@ -23,6 +23,8 @@ mod case;
 mod chance;
 mod checks;
 mod log;
+#[path = "../common/program.rs"]
+mod process;
 mod program;
 mod tally;
 

@@ -18,8 +18,8 @@ const HANG_NS: u64 = 120_000_000_000;
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 fn pelton() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pelton"));
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut command = super::process::pelton::<&str>([]);
+    command.stdout(Stdio::null());
     command
 }
 

@@ -9,19 +9,15 @@ use crate::checkpoint::manifest::ManifestError;
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// There is nothing to go on from.
-    #[error(
-        "there is no state in {} to resume from; name the job's state directory, or begin anew \
-         without --resume", directory.display()
-    )]
+    #[error("there is no state in {}; {advice}", directory.display())]
     Absent {
         /// The directory.
         directory: PathBuf,
+        /// What to do.
+        advice: &'static str,
     },
     /// It holds something that does not belong there.
-    #[error(
-        "{} holds `{file}`, and {expected} was expected; name a new or an empty directory",
-        directory.display()
-    )]
+    #[error("{} holds `{file}`, and {expected} was expected; {advice}", directory.display())]
     NotEmpty {
         /// The directory.
         directory: PathBuf,
@@ -29,6 +25,8 @@ pub enum DirectoryError {
         file: String,
         /// What may be there.
         expected: &'static str,
+        /// What to do.
+        advice: &'static str,
     },
     /// A new directory was asked for, and this one has state.
     #[error(
@@ -128,7 +126,8 @@ impl DirectoryError {
     }
 }
 
-fn advice(source: &io::Error) -> &'static str {
+/// What to do about what the system said.
+pub(in crate::checkpoint) fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
             "let this user read and write it, or name another directory"

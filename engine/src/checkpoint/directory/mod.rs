@@ -5,8 +5,10 @@
 //!
 //! Invariants
 //! 1. One process writes to a directory: whoever has the lock. Tools read it without.
-//! 2. A directory that is refused is left as it is; opening changes the lock file at most. The first
-//!    to change anything is [`StateDirectory::settle`], [`StateDirectory::clear`] or a publish.
+//! 2. A directory that is refused is left as it is, by [`StateDirectory::open`] and by whoever drops
+//!    it before [`StateDirectory::claim`], which is the first to change anything. Where the lock's
+//!    file or all of the directory is missing, `claim` makes it, and holds what is there against
+//!    what was opened.
 //! 3. A manifest is written under another name, synced, renamed, and its name synced: a name
 //!    `manifest-...` never stands for half of one, and a name that is durable was published.
 //! 4. Removing goes from the manifest to what it names, durably in between, and only once a newer
@@ -17,6 +19,7 @@
 //! Why no file with the job's name: each manifest has it, and one fact in two places can differ.
 
 mod blocks;
+mod claim;
 mod error;
 mod names;
 mod prune;
@@ -31,9 +34,10 @@ pub use blocks::{checksums, extend_checksums};
 pub use error::{Damage, DirectoryError};
 pub use names::segment_file_name;
 
+pub(super) use error::advice;
 pub(super) use names::is_segment_file_name;
 
-use self::names::{LOCK, Listing, manifest_file_name, unfinished_file_name};
+use self::names::{Listing, manifest_file_name, unfinished_file_name};
 use super::manifest::{
     CHECKSUM_BLOCK_BYTES, Manifest, ManifestError, SegmentManifest, decode, encode,
 };
@@ -41,6 +45,8 @@ use crate::io::disk::{Disk, DiskLock, SharedFile};
 
 /// How much of a segment is read at once; whole blocks.
 const READ_BYTES: usize = CHECKSUM_BLOCK_BYTES * 16;
+/// What to do where there is nothing to read.
+const READERS_ADVICE: &str = "name a job's state directory or a savepoint";
 
 /// What a job expects of its directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +86,11 @@ pub struct ListedManifest {
 pub struct StateDirectory {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    /// None where it is only read.
+    /// None where it is only read, and until [`StateDirectory::claim`] where its file was missing.
     lock: Option<Box<dyn DiskLock>>,
+    /// What was there when it was opened, where the lock was not to be had yet.
+    seen: Option<Listing>,
+    is_claimed: bool,
     /// Epochs that turned out to be broken, and why.
     broken: BTreeMap<u64, String>,
     /// A sync of the directory failed: final, as for a file.
@@ -89,26 +98,22 @@ pub struct StateDirectory {
 }
 
 impl StateDirectory {
-    /// Opens a directory to write to; takes its lock.
+    /// Opens a directory that a job is to write to, once it is claimed; takes its lock where that
+    /// changes nothing.
     ///
     /// # Errors
     /// It is not what `mode` expects, or another process's, or can't be read or written.
-    pub fn open_or_create(
-        disk: Arc<dyn Disk>,
-        path: &Path,
-        mode: OpenMode,
-    ) -> Result<Self, DirectoryError> {
+    pub fn open(disk: Arc<dyn Disk>, path: &Path, mode: OpenMode) -> Result<Self, DirectoryError> {
         let mut directory = Self::unlocked(disk, path);
-        match directory.list() {
-            Ok(listing) => directory.check(&listing, mode)?,
-            Err(error) if error.is_vanished() => {
-                if mode == OpenMode::Resume {
-                    return Err(DirectoryError::Absent { directory: path.to_owned() });
-                }
-                let make = directory.disk.create_directory(path);
-                make.map_err(DirectoryError::io("make the directory", path))?;
-            }
-            Err(error) => return Err(error),
+        let listing = match directory.list() {
+            // What is not there is as good as empty.
+            Err(error) if error.is_vanished() => Listing::default(),
+            listing => listing?,
+        };
+        directory.check(&listing, mode)?;
+        if !listing.has_lock {
+            directory.seen = Some(listing);
+            return Ok(directory);
         }
         directory.lock = Some(directory.take_lock()?);
         // What was listed before the lock may be another process's last act.
@@ -123,9 +128,9 @@ impl StateDirectory {
     pub fn open_read_only(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, DirectoryError> {
         let directory = Self::unlocked(disk, path);
         match directory.list() {
-            Ok(listing) => directory.check_foreign(&listing)?,
+            Ok(listing) => directory.check_foreign(&listing, READERS_ADVICE)?,
             Err(error) if error.is_vanished() => {
-                return Err(DirectoryError::Absent { directory: path.to_owned() });
+                return Err(directory.absent(READERS_ADVICE));
             }
             Err(error) => return Err(error),
         }
@@ -134,7 +139,9 @@ impl StateDirectory {
 
     fn unlocked(disk: Arc<dyn Disk>, path: &Path) -> Self {
         let path = path.to_owned();
-        Self { disk, path, lock: None, broken: BTreeMap::new(), is_undecided: false }
+        let (lock, seen, is_claimed) = (None, None, false);
+        let (broken, is_undecided) = (BTreeMap::new(), false);
+        Self { disk, path, lock, seen, is_claimed, broken, is_undecided }
     }
 
     /// Where it is.
@@ -156,32 +163,56 @@ impl StateDirectory {
     }
 
     fn list(&self) -> Result<Listing, DirectoryError> {
-        let names = self.disk.list(&self.path);
-        Ok(Listing::of(names.map_err(DirectoryError::io("list", &self.path))?))
+        match self.disk.list(&self.path) {
+            Ok(names) => Ok(Listing::of(names)),
+            // It was missing when it was opened, and is until it is claimed.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && self.seen.as_ref().is_some_and(|seen| *seen == Listing::default()) =>
+            {
+                Ok(Listing::default())
+            }
+            Err(error) => Err(DirectoryError::io("list", &self.path)(error)),
+        }
     }
 
     /// Whether the directory is ours at all: a manifest, or nothing but names of ours.
-    fn check_foreign(&self, listing: &Listing) -> Result<(), DirectoryError> {
+    fn check_foreign(&self, listing: &Listing, advice: &'static str) -> Result<(), DirectoryError> {
         match &listing.foreign {
             Some(file) if listing.manifests.is_empty() && listing.savepoints.is_empty() => {
-                let expected = "nothing but a job's state";
-                Err(self.not_empty(file, expected))
+                Err(self.not_empty(file, "nothing but a job's state", advice))
             }
             _ => Ok(()),
         }
     }
 
-    fn not_empty(&self, file: &str, expected: &'static str) -> DirectoryError {
+    fn absent(&self, advice: &'static str) -> DirectoryError {
+        DirectoryError::Absent { directory: self.path.clone(), advice }
+    }
+
+    fn not_empty(
+        &self,
+        file: &str,
+        expected: &'static str,
+        advice: &'static str,
+    ) -> DirectoryError {
         let (directory, file) = (self.path.clone(), file.to_owned());
-        DirectoryError::NotEmpty { directory, file, expected }
+        DirectoryError::NotEmpty { directory, file, expected, advice }
     }
 
     /// Whether the directory is what a job expects.
     fn check(&self, listing: &Listing, mode: OpenMode) -> Result<(), DirectoryError> {
-        self.check_foreign(listing)?;
+        let advice = match mode {
+            OpenMode::Resume => "name the job's state directory",
+            OpenMode::New | OpenMode::Fresh | OpenMode::Either => {
+                "name a new or an empty directory"
+            }
+        };
+        self.check_foreign(listing, advice)?;
         if let Some((_, file)) = listing.savepoints.first() {
-            let expected = "a job's own state and no savepoint, which a job only begins with";
-            return Err(self.not_empty(file, expected));
+            let expected = "a job's own state and no savepoint";
+            let advice = "begin with it by --savepoint, and name another directory with --state";
+            return Err(self.not_empty(file, expected, advice));
         }
         let newest = listing.manifests.last().map(|(epoch, _)| *epoch);
         let directory = self.path.clone();
@@ -189,7 +220,9 @@ impl StateDirectory {
             (OpenMode::New, Some(epoch)) => Err(DirectoryError::Occupied { directory, epoch }),
             (OpenMode::Fresh, _) | (OpenMode::Resume | OpenMode::Either, Some(_)) => Ok(()),
             _ if !listing.segments.is_empty() => Err(self.headless(listing)),
-            (OpenMode::Resume, None) => Err(DirectoryError::Absent { directory }),
+            (OpenMode::Resume, None) => {
+                Err(self.absent("name the job's state directory, or begin anew without --resume"))
+            }
             (OpenMode::New | OpenMode::Either, None) => Ok(()),
         }
     }
@@ -198,31 +231,6 @@ impl StateDirectory {
     fn headless(&self, listing: &Listing) -> DirectoryError {
         let reasons = format!("{} segment files and no manifest", listing.segments.len());
         DirectoryError::NoneWhole { directory: self.path.clone(), reasons }
-    }
-
-    fn take_lock(&self) -> Result<Box<dyn DiskLock>, DirectoryError> {
-        let path = self.path_of(LOCK);
-        self.disk.lock(&path).map_err(|source| {
-            if source.kind() == io::ErrorKind::WouldBlock {
-                let directory = self.path.clone();
-                return DirectoryError::InUse { directory, process: self.lock_holder() };
-            }
-            DirectoryError::Io { doing: "lock", path, source }
-        })
-    }
-
-    /// Who has the lock, as far as its file says.
-    fn lock_holder(&self) -> String {
-        let read = || {
-            let file = self.disk.open(&self.path_of(LOCK), false)?;
-            let mut bytes = vec![0; usize::try_from(file.len_bytes()?.min(20)).unwrap_or(0)];
-            file.read_at(0, &mut bytes)?;
-            Ok::<_, io::Error>(bytes)
-        };
-        let digits = read().unwrap_or_default();
-        let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-        let digits = String::from_utf8(digits).ok().filter(|_| is_number);
-        digits.unwrap_or_else(|| "(unknown)".to_owned())
     }
 
     /// The newest manifest that is whole, as far as it can be told without reading segments;
@@ -332,9 +340,9 @@ impl StateDirectory {
     /// It was not published; or [`DirectoryError::Undecided`]: it may have been.
     ///
     /// # Panics
-    /// The directory was opened for reading only.
+    /// The directory was not claimed.
     pub fn publish(&mut self, manifest: &Manifest) -> Result<u64, DirectoryError> {
-        assert!(self.lock.is_some(), "whoever publishes has the lock");
+        assert!(self.is_claimed, "whoever publishes has claimed the directory");
         let bytes = self.write_manifest(manifest)?;
         self.broken.remove(&manifest.epoch);
         Ok(bytes)

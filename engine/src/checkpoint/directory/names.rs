@@ -53,8 +53,9 @@ fn epoch_of(name: &str, prefix: &str) -> Option<u64> {
 }
 
 /// What is in a directory, by kind, each in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
+    pub(super) has_lock: bool,
     /// Epochs and their files, oldest first.
     pub(super) manifests: Vec<(u64, String)>,
     /// The same for savepoints.
@@ -77,7 +78,9 @@ impl Listing {
                 listing.segments.push(name);
             } else if name.starts_with(".manifest-") && name.ends_with(".tmp") {
                 listing.unfinished.push(name);
-            } else if name != LOCK && listing.foreign.is_none() {
+            } else if name == LOCK {
+                listing.has_lock = true;
+            } else if listing.foreign.is_none() {
                 listing.foreign = Some(name);
             }
         }

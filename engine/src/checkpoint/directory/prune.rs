@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::names::PROBE;
 use super::{Damage, DirectoryError, Listing, ManifestError, StateDirectory};
 
 impl StateDirectory {
@@ -34,9 +33,8 @@ impl StateDirectory {
     /// segments that no manifest names. The job goes on from the [`StateDirectory::newest`].
     ///
     /// # Errors
-    /// The disk refuses, or the directory can't be written.
+    /// The disk refuses.
     pub fn settle(&mut self) -> Result<(), DirectoryError> {
-        self.probe()?;
         let listing = self.list()?;
         let newest = self.newest()?;
         let fell_back = newest.iter().flat_map(|found| &found.fell_back);
@@ -75,14 +73,6 @@ impl StateDirectory {
         Ok(())
     }
 
-    /// Whether names can be made here: else the first checkpoint would say so, after the job's first
-    /// second of work.
-    fn probe(&mut self) -> Result<(), DirectoryError> {
-        let path = self.path_of(PROBE);
-        let made = self.disk.create(&path, 0).and_then(|_| self.disk.remove(&path));
-        made.map_err(DirectoryError::io("write to", &self.path))
-    }
-
     /// Removes the segments that no manifest of the listing names.
     fn remove_unnamed(&mut self, listing: &Listing) -> Result<(), DirectoryError> {
         let mut named = BTreeSet::new();
@@ -117,7 +107,7 @@ impl StateDirectory {
     }
 
     fn remove_all(&mut self, files: &[String]) -> Result<(), DirectoryError> {
-        assert!(self.lock.is_some() || files.is_empty(), "whoever removes has the lock");
+        assert!(self.is_claimed || files.is_empty(), "whoever removes has claimed it");
         self.check_decided()?;
         for file in files {
             let path = self.path_of(file);

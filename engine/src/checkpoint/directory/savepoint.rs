@@ -27,7 +27,8 @@ impl StateDirectory {
         match self.disk.list(target) {
             Ok(names) => {
                 if let Some(file) = names.first() {
-                    return Err(copy.not_empty(file, "nothing"));
+                    let advice = "name a new or an empty directory";
+                    return Err(copy.not_empty(file, "nothing", advice));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

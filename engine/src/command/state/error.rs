@@ -49,8 +49,12 @@ pub enum StateCommandError {
     },
     /// `state verify` found what it was looking for.
     #[error(
-        "{broken} of {total} checkpoints in {} are broken; a job goes on from the newest whole one",
-        directory.display()
+        "{broken} of {total} checkpoints in {} are broken; {}", directory.display(),
+        if broken < total {
+            "a job goes on from the newest whole one"
+        } else {
+            "begin with a savepoint, or anew with --fresh"
+        }
     )]
     Broken {
         /// The directory.

@@ -16,6 +16,8 @@ pub(super) fn run(args: &DirectoryArgs) -> Result<(), StateCommandError> {
     // A job beside us has removed it since.
     listed.retain(|one| !matches!(&one.manifest, Err(error) if error.is_vanished()));
     if listed.is_empty() {
+        // Says so where there are segments without a manifest.
+        directory.newest()?;
         return Err(StateCommandError::Empty { directory: args.directory.clone() });
     }
     let path = Path::new("-");
@@ -27,7 +29,12 @@ pub(super) fn run(args: &DirectoryArgs) -> Result<(), StateCommandError> {
     for line in aligned(&rows) {
         writeln!(out, "{line}").map_err(&write)?;
     }
-    out.finish().map_err(&write)
+    out.finish().map_err(&write)?;
+    if listed.iter().all(|one| one.manifest.is_err()) {
+        // Says why there is nothing to go on from.
+        directory.newest()?;
+    }
+    Ok(())
 }
 
 fn row(listed: &ListedManifest) -> Vec<String> {

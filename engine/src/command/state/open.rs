@@ -141,7 +141,8 @@ mod tests {
     fn what_a_job_removes_meanwhile_is_looked_for_in_its_newest_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
         let disk = Arc::new(RealDisk::new(FlushEngine::Plain).unwrap());
-        let mut job = StateDirectory::open_or_create(disk, folder.path(), OpenMode::New).unwrap();
+        let mut job = StateDirectory::open(disk, folder.path(), OpenMode::New).unwrap();
+        job.claim().unwrap();
         publish(&mut job, 1);
         let job = std::cell::RefCell::new(job);
         let calls = Cell::new(0);

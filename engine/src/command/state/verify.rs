@@ -38,6 +38,10 @@ pub(super) fn run(args: &DirectoryArgs) -> Result<(), StateCommandError> {
         .map_err(&write)?;
     }
     out.finish().map_err(&write)?;
+    if broken > 0 && broken == total {
+        // Says why, where it takes no look at blocks.
+        directory.newest()?;
+    }
     if broken > 0 {
         let directory = args.directory.clone();
         return Err(StateCommandError::Broken { directory, broken, total });

@@ -86,8 +86,12 @@ pub struct FlushWrite<'a> {
     pub bytes: &'a [u8],
 }
 
-/// What a held lock is; dropping it lets go.
-pub trait DiskLock: Send + Sync + Debug {}
+/// What a held lock is. Dropping it lets go, and its file says again what it said before, unless
+/// [`DiskLock::keep`] was called.
+pub trait DiskLock: Send + Sync + Debug {
+    /// The file says who had the lock after that was let go, too.
+    fn keep(&mut self);
+}
 
 /// Files by path.
 pub trait Disk: Send + Sync + Debug {

@@ -13,7 +13,7 @@
 //! Why names are not kept durable by every call: a checkpoint makes several, and syncs once.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -141,10 +141,12 @@ impl Disk for RealDisk {
         let file = options.open(path)?;
         let operation = FlockOperation::NonBlockingLockExclusive;
         rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation))?;
-        // Only the holder writes, so a loser reads either nothing or the winner's id.
-        file.set_len(0)?;
-        file.write_all_at(std::process::id().to_string().as_bytes(), 0)?;
-        Ok(Box::new(RealLock { file }))
+        let mut lock = RealLock { file, before: None };
+        let mut before = Vec::new();
+        (&lock.file).read_to_end(&mut before)?;
+        lock.before = Some(before);
+        lock.say(std::process::id().to_string().as_bytes())?;
+        Ok(Box::new(lock))
     }
 
     fn flush(&self, writes: &[FlushWrite<'_>]) -> io::Result<()> {
@@ -384,13 +386,31 @@ fn open_direct(file: &File) -> io::Result<File> {
 #[derive(Debug)]
 struct RealLock {
     file: File,
+    /// What the file said; none where what it says stays.
+    before: Option<Vec<u8>>,
+}
+
+impl RealLock {
+    /// Only the holder writes, so a loser reads either nothing or the winner's id.
+    fn say(&self, bytes: &[u8]) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all_at(bytes, 0)
+    }
+}
+
+impl DiskLock for RealLock {
+    fn keep(&mut self) {
+        self.before = None;
+    }
 }
 
 impl Drop for RealLock {
     fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // Whatever it says is nobody's id once the lock is let go.
+            let _ = self.say(before);
+        }
         // What fails here is done by closing the file.
         let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
-
-impl DiskLock for RealLock {}

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::io::Errno;
 
-use self::pages::SECTOR_BYTES;
+use self::pages::{Inode, SECTOR_BYTES};
 use self::state::{Doing, InodeId, Random, State};
 use super::latch::Latch;
 use super::real::{check_runs, files_of};
@@ -283,12 +283,13 @@ impl Disk for SimDisk {
             if !state.locked.insert(id) {
                 return Err(Errno::WOULDBLOCK.into());
             }
-            let inode = state.inode_mut(id);
-            inode.set_len(0);
-            inode.write(0, std::process::id().to_string().as_bytes());
-            let generation = state.generation;
+            let pages = &state.inode(id).seen;
+            let mut before = vec![0; usize::try_from(pages.len_bytes).expect("it is in memory")];
+            pages.read(0, &mut before);
+            say(state.inode_mut(id), std::process::id().to_string().as_bytes());
+            let (disk, generation) = (self.clone(), state.generation);
             let lock: Box<dyn DiskLock> =
-                Box::new(SimLock { disk: self.clone(), inode: id, generation });
+                Box::new(SimLock { disk, inode: id, generation, before: Some(before) });
             Ok(lock)
         })
     }
@@ -480,15 +481,30 @@ struct SimLock {
     disk: SimDisk,
     inode: InodeId,
     generation: u64,
+    /// What the file said; none where what it says stays.
+    before: Option<Vec<u8>>,
 }
 
-impl DiskLock for SimLock {}
+/// Makes a lock's file say `bytes`.
+fn say(inode: &mut Inode, bytes: &[u8]) {
+    inode.set_len(0);
+    inode.write(0, bytes);
+}
+
+impl DiskLock for SimLock {
+    fn keep(&mut self) {
+        self.before = None;
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
         let mut state = self.disk.state();
         // A lock of before a crash is gone with it, and may be another's now.
         if state.generation == self.generation {
+            if let Some(before) = &self.before {
+                say(state.inode_mut(self.inode), before);
+            }
             state.locked.remove(&self.inode);
         }
     }
