@@ -88,7 +88,8 @@ fn child(role: &str) -> Output {
     let program = std::env::current_exe().unwrap();
     let mut child = Command::new("sh");
     child.args(["-c", &format!("ulimit -d {LIMIT_KIB} && exec \"$0\" --nocapture")]);
-    child.arg(program).env(ROLE, role).output().unwrap()
+    // The standard library can't print a backtrace where there is no memory: it waits for itself.
+    child.arg(program).env(ROLE, role).env("RUST_BACKTRACE", "0").output().unwrap()
 }
 
 #[test]
@@ -109,4 +110,6 @@ fn state_may_be_four_times_its_budget_under_a_limit_of_the_kernel() {
     assert!(log_bytes > LIMIT_KIB << 10, "it would have had room in memory");
     let without = child("without one");
     assert!(!without.status.success(), "the limit of {LIMIT_KIB} KiB is none");
+    let said = String::from_utf8_lossy(&without.stderr);
+    assert!(said.contains("no memory for") && said.contains("--memory"), "{said}");
 }

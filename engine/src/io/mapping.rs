@@ -35,6 +35,16 @@ use memmap2::{Mmap, MmapMut, MmapOptions, MmapRaw};
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 const PAGE_BYTES: usize = 4096;
 
+/// Ends the shard, and the job with it, with what to do.
+#[cold]
+#[expect(clippy::panic, reason = "a shard without memory for its state can't go on")]
+pub fn no_memory(bytes: usize, error: &io::Error) -> ! {
+    panic!(
+        "no memory for {bytes} more bytes of state: {error}; raise the limit of memory, or give the \
+         state a budget above which it is read from its files (--memory)"
+    );
+}
+
 /// Memory with one writer and a frozen prefix.
 #[derive(Debug)]
 pub struct Region {
@@ -63,7 +73,7 @@ impl Region {
     /// Panics where the machine has no address space left.
     #[must_use]
     pub fn zeroed(bytes: usize) -> Self {
-        let memory = MmapMut::map_anon(bytes).expect("the machine has address space for the state");
+        let memory = MmapMut::map_anon(bytes).unwrap_or_else(|error| no_memory(bytes, &error));
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE_BYTES {
             // A kernel without huge pages refuses; small pages are slower, and right.

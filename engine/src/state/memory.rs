@@ -9,6 +9,8 @@
 
 use memmap2::MmapMut;
 
+use crate::io::mapping::no_memory;
+
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// A block of zeroed memory.
@@ -18,7 +20,7 @@ pub(super) struct Memory(MmapMut);
 impl Memory {
     /// `bytes` of zeroes.
     pub(super) fn zeroed(bytes: usize) -> Self {
-        let memory = MmapMut::map_anon(bytes).expect("the machine has address space for the state");
+        let memory = MmapMut::map_anon(bytes).unwrap_or_else(|error| no_memory(bytes, &error));
         #[cfg(target_os = "linux")]
         if bytes >= HUGE_PAGE_BYTES {
             // A kernel without huge pages refuses; small pages are slower, and right.
