@@ -5,7 +5,8 @@
 //! all is durable; it maintains itself every 1,024 records, as a stage does each turn. Yardstick:
 //! hashbrown's table with the values in it, which keeps nothing.
 //!
-//! Also: how long a freeze takes, and how long a frozen log takes to be indexed again.
+//! Also: how long a freeze takes, and how long a frozen log takes to be indexed again. `peers/` has
+//! the same log and table beside other stores; what it shares is public here.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -23,7 +24,8 @@ use pelton::state::{
 use crate::state::{Draw, cpu_ns, draw_keys};
 
 const OPERATOR: OperatorId = OperatorId(1);
-const VALUE_BYTES: usize = 64;
+/// What a value takes: a whole number of `u64`.
+pub const VALUE_BYTES: usize = 64;
 /// What one call of `maintain` may look at: what a stage allows a turn.
 const MAINTAINED_BYTES_MAX: u64 = 64 << 10;
 const TURN_RECORDS: usize = 1_024;
@@ -87,7 +89,7 @@ pub fn read_modify_write(
     let mut store = filled(key_count);
     let unfrozen_ns = best(&clock, &records, |records| change_all(&mut store, records));
     let (recover_ms, log_mib) = recover(&clock, &store.freeze());
-    let mut log = Checkpointed { store, clock: clock.clone(), freeze_ns_max: 0 };
+    let mut log = Checkpointed::new(store, clock.clone());
     log.checkpoint();
     let frozen_ns = best(&clock, &records, |records| log.change_all(records, freeze_every));
     let freeze_ns_max = log.freeze_ns_max;
@@ -124,7 +126,9 @@ fn entry_key(hash: KeyHash, key: &[u8]) -> EntryKey<'_> {
     EntryKey { operator: OPERATOR, hash, key, namespace: 0 }
 }
 
-fn filled(key_count: u64) -> Store {
+/// A log of zeroes for every key below `key_count`.
+#[must_use]
+pub fn filled(key_count: u64) -> Store {
     let mut store = Store::new();
     for key in 0..key_count {
         store.insert(&entry_key(u64::hash(key), &key.to_le_bytes()), VALUE_BYTES);
@@ -154,28 +158,49 @@ fn change_all(store: &mut Store, records: &[(KeyHash, u64)]) -> u64 {
     sum
 }
 
-/// A log and the checkpoints that are made of it.
-struct Checkpointed {
+/// Changes the values of records in turns, after each of which the log maintains itself; answers with
+/// a sum of what was read.
+pub fn change_in_turns(store: &mut Store, records: &[(KeyHash, u64)]) -> u64 {
+    let now = ExpiryClock { event: EventTime::MIN, wall_micros: 0 };
+    let mut sum = 0;
+    for records in records.chunks(TURN_RECORDS) {
+        sum += change_all(store, records);
+        store.maintain(now, MAINTAINED_BYTES_MAX);
+    }
+    sum
+}
+
+/// A log and the checkpoints that are made of it, which reach no disk.
+#[derive(Debug)]
+pub struct Checkpointed {
     store: Store,
     clock: Clock,
     freeze_ns_max: u64,
 }
 
 impl Checkpointed {
+    /// A log of which there is no checkpoint yet.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock, freeze_ns_max: 0 }
+    }
+
     fn change_all(&mut self, records: &[(KeyHash, u64)], freeze_every: usize) -> u64 {
-        let now = ExpiryClock { event: EventTime::MIN, wall_micros: 0 };
         let mut sum = 0;
         for records in records.chunks(freeze_every) {
-            for records in records.chunks(TURN_RECORDS) {
-                sum += change_all(&mut self.store, records);
-                self.store.maintain(now, MAINTAINED_BYTES_MAX);
-            }
+            sum += self.change_in_turns(records);
             self.checkpoint();
         }
         sum
     }
 
-    fn checkpoint(&mut self) {
+    /// As [`change_in_turns`].
+    pub fn change_in_turns(&mut self, records: &[(KeyHash, u64)]) -> u64 {
+        change_in_turns(&mut self.store, records)
+    }
+
+    /// Freezes the log and tells it that all is durable.
+    pub fn checkpoint(&mut self) {
         let start = self.clock.now_ns();
         let frozen = self.store.freeze();
         self.freeze_ns_max = self.freeze_ns_max.max(self.clock.now_ns() - start);
@@ -208,9 +233,12 @@ fn recover(clock: &Clock, frozen: &FrozenLog) -> (f64, u64) {
     (ms, bytes >> 20)
 }
 
-type Row = (u64, [u64; VALUE_BYTES / 8]);
+/// A key and its value, in hashbrown.
+pub type Row = (u64, [u64; VALUE_BYTES / 8]);
 
-fn table_of(key_count: u64) -> HashTable<Row> {
+/// A table of zeroes for every key below `key_count`.
+#[must_use]
+pub fn table_of(key_count: u64) -> HashTable<Row> {
     let mut table = HashTable::new();
     for key in 0..key_count {
         table.insert_unique(u64::hash(key).0, (key, [0; 8]), |&(key, _): &Row| u64::hash(key).0);
@@ -218,7 +246,8 @@ fn table_of(key_count: u64) -> HashTable<Row> {
     table
 }
 
-fn change_in_table(table: &mut HashTable<Row>, records: &[(KeyHash, u64)]) -> u64 {
+/// Changes the values of records; answers with a sum of what was read.
+pub fn change_in_table(table: &mut HashTable<Row>, records: &[(KeyHash, u64)]) -> u64 {
     let mut sum = 0;
     for &(hash, key) in records {
         let row = table.find_mut(hash.0, |&(other, _)| other == key).expect("it was filled");
