@@ -6,7 +6,8 @@
 //! makes segments ready and takes old ones back, as the checkpoint thread does. Yardstick:
 //! hashbrown's table with the values in it, which keeps nothing.
 //!
-//! Also: how long a freeze takes, and how long a frozen log takes to be indexed again.
+//! Also: how long a freeze takes, and how long a frozen log takes to be indexed again. `peers/` has
+//! the same log and table beside other stores; what it shares is public here.
 
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
@@ -27,7 +28,8 @@ use pelton::state::{
 use crate::state::{Draw, cpu_ns, draw_keys};
 
 const OPERATOR: OperatorId = OperatorId(1);
-const VALUE_BYTES: usize = 64;
+/// What a value takes: a whole number of `u64`.
+pub const VALUE_BYTES: usize = 64;
 /// What one call of `maintain` may look at: what a stage allows a turn.
 const MAINTAINED_BYTES_MAX: u64 = 64 << 10;
 const TURN_RECORDS: usize = 1_024;
@@ -89,10 +91,10 @@ pub fn read_modify_write(
     let clock = Clock::machine();
     let records = draw_keys(key_count, record_count, draw);
     let beside = Beside::start();
-    let mut store = filled(key_count, &beside.spares);
+    let mut store = filled(key_count, &beside);
     let unfrozen_ns = best(&clock, &records, |records| change_all(&mut store, records));
     let (recover_ms, log_mib) = recover(&clock, &store.freeze());
-    let mut log = Checkpointed { store, beside, clock: clock.clone(), freeze_ns_max: 0 };
+    let mut log = Checkpointed::new(store, beside, clock.clone());
     log.checkpoint();
     let frozen_ns = best(&clock, &records, |records| log.change_all(records, freeze_every));
     let freeze_ns_max = log.freeze_ns_max;
@@ -129,8 +131,10 @@ fn entry_key(hash: KeyHash, key: &[u8]) -> EntryKey<'_> {
     EntryKey { operator: OPERATOR, hash, key, namespace: 0 }
 }
 
-fn filled(key_count: u64, spares: &Arc<SpareRegions>) -> Store {
-    let spare = Some(Arc::clone(spares));
+/// A log of zeroes for every key below `key_count`.
+#[must_use]
+pub fn filled(key_count: u64, beside: &Beside) -> Store {
+    let spare = Some(Arc::clone(&beside.spares));
     let mut store = Store::with_settings(&StoreSettings { spare, ..StoreSettings::default() });
     for key in 0..key_count {
         store.insert(&entry_key(u64::hash(key), &key.to_le_bytes()), VALUE_BYTES);
@@ -161,7 +165,8 @@ fn change_all(store: &mut Store, records: &[(KeyHash, u64)]) -> u64 {
 }
 
 /// What the checkpoint thread does for a log beside flushing it.
-struct Beside {
+#[derive(Debug)]
+pub struct Beside {
     spares: Arc<SpareRegions>,
     retired: Sender<Vec<Region>>,
 }
@@ -171,7 +176,8 @@ const SPARE_COUNT: usize = 2;
 
 impl Beside {
     /// The thread ends when this is dropped.
-    fn start() -> Self {
+    #[must_use]
+    pub fn start() -> Self {
         let spares = Arc::new(SpareRegions::new(StoreSettings::default().segment_bytes));
         let (retired, taken) = channel::<Vec<Region>>();
         let own = Arc::clone(&spares);
@@ -188,10 +194,31 @@ impl Beside {
         });
         Self { spares, retired }
     }
+
+    /// Takes what a log has retired.
+    ///
+    /// # Panics
+    /// The thread has panicked.
+    pub fn take(&self, retired: Vec<Region>) {
+        self.retired.send(retired).expect("the thread ends last");
+    }
 }
 
-/// A log and the checkpoints that are made of it.
-struct Checkpointed {
+/// Changes the values of records in turns, after each of which the log maintains itself; answers with
+/// a sum of what was read.
+pub fn change_in_turns(store: &mut Store, records: &[(KeyHash, u64)]) -> u64 {
+    let now = ExpiryClock { event: EventTime::MIN, wall_micros: 0 };
+    let mut sum = 0;
+    for records in records.chunks(TURN_RECORDS) {
+        sum += change_all(store, records);
+        store.maintain(now, MAINTAINED_BYTES_MAX);
+    }
+    sum
+}
+
+/// A log and the checkpoints that are made of it, which reach no disk.
+#[derive(Debug)]
+pub struct Checkpointed {
     store: Store,
     beside: Beside,
     clock: Clock,
@@ -199,20 +226,28 @@ struct Checkpointed {
 }
 
 impl Checkpointed {
+    /// A log of which there is no checkpoint yet.
+    #[must_use]
+    pub fn new(store: Store, beside: Beside, clock: Clock) -> Self {
+        Self { store, beside, clock, freeze_ns_max: 0 }
+    }
+
     fn change_all(&mut self, records: &[(KeyHash, u64)], freeze_every: usize) -> u64 {
-        let now = ExpiryClock { event: EventTime::MIN, wall_micros: 0 };
         let mut sum = 0;
         for records in records.chunks(freeze_every) {
-            for records in records.chunks(TURN_RECORDS) {
-                sum += change_all(&mut self.store, records);
-                self.store.maintain(now, MAINTAINED_BYTES_MAX);
-            }
+            sum += self.change_in_turns(records);
             self.checkpoint();
         }
         sum
     }
 
-    fn checkpoint(&mut self) {
+    /// As [`change_in_turns`].
+    pub fn change_in_turns(&mut self, records: &[(KeyHash, u64)]) -> u64 {
+        change_in_turns(&mut self.store, records)
+    }
+
+    /// Freezes the log and tells it that all is durable.
+    pub fn checkpoint(&mut self) {
         let start = self.clock.now_ns();
         let frozen = self.store.freeze();
         self.freeze_ns_max = self.freeze_ns_max.max(self.clock.now_ns() - start);
@@ -224,7 +259,7 @@ impl Checkpointed {
         let known = frozen.segments.iter().filter(|segment| segment.bytes.is_some());
         let durable: Vec<DurableSegment> = known.map(durable).collect();
         let retired = self.store.note_durable(durable);
-        self.beside.retired.send(retired).expect("the thread ends last");
+        self.beside.take(retired);
     }
 }
 
@@ -246,9 +281,12 @@ fn recover(clock: &Clock, frozen: &FrozenLog) -> (f64, u64) {
     (ms, bytes >> 20)
 }
 
-type Row = (u64, [u64; VALUE_BYTES / 8]);
+/// A key and its value, in hashbrown.
+pub type Row = (u64, [u64; VALUE_BYTES / 8]);
 
-fn table_of(key_count: u64) -> HashTable<Row> {
+/// A table of zeroes for every key below `key_count`.
+#[must_use]
+pub fn table_of(key_count: u64) -> HashTable<Row> {
     let mut table = HashTable::new();
     for key in 0..key_count {
         table.insert_unique(u64::hash(key).0, (key, [0; 8]), |&(key, _): &Row| u64::hash(key).0);
@@ -256,7 +294,8 @@ fn table_of(key_count: u64) -> HashTable<Row> {
     table
 }
 
-fn change_in_table(table: &mut HashTable<Row>, records: &[(KeyHash, u64)]) -> u64 {
+/// Changes the values of records; answers with a sum of what was read.
+pub fn change_in_table(table: &mut HashTable<Row>, records: &[(KeyHash, u64)]) -> u64 {
     let mut sum = 0;
     for &(hash, key) in records {
         let row = table.find_mut(hash.0, |&(other, _)| other == key).expect("it was filled");

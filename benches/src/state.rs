@@ -254,7 +254,9 @@ impl<S: Slots> ByHand<S> {
     }
 }
 
-pub(crate) fn draw_keys(key_count: u64, record_count: usize, draw: Draw) -> Vec<(KeyHash, u64)> {
+/// The same `record_count` keys below `key_count`, whoever asks, with their hashes.
+#[must_use]
+pub fn draw_keys(key_count: u64, record_count: usize, draw: Draw) -> Vec<(KeyHash, u64)> {
     let mut seed = 0x1234_5678_9abc_def1_u64;
     (0..record_count)
         .map(|_| {
