@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
+use core_affinity::CoreId;
+
 use super::{Control, JobError};
 use crate::checkpoint::{CheckpointError, Coordinator, CoordinatorTurn};
 
@@ -13,13 +15,19 @@ const SLEEP_NS_MAX: u64 = 2_000_000;
 pub(super) fn start(
     coordinator: Coordinator,
     control: Arc<Control>,
+    core: Option<CoreId>,
 ) -> Result<JoinHandle<Result<(), CheckpointError>>, JobError> {
     let name = "pelton-checkpoint".to_owned();
-    Builder::new().name(name).spawn(move || run(coordinator, &control)).map_err(|error| {
-        JobError::Driver {
-            driver: "checkpoint",
-            reason: format!("{error}; raise the limit of threads"),
+    let turn = move || {
+        if let Some(core) = core {
+            // Where it is not allowed, the thread runs wherever it is let.
+            core_affinity::set_for_current(core);
         }
+        run(coordinator, &control)
+    };
+    Builder::new().name(name).spawn(turn).map_err(|error| JobError::Driver {
+        driver: "checkpoint",
+        reason: format!("{error}; raise the limit of threads"),
     })
 }
 

@@ -109,7 +109,12 @@ pub(super) fn start(
     }
     let coordinator = match coordinator {
         None => None,
-        Some(coordinator) => Some(checkpoints::start(coordinator, Arc::clone(control))?),
+        Some(coordinator) => {
+            // A shard that spins would have to share its core for a scheduler's slice: milliseconds.
+            let free = cores.get(shards.len()..).and_then(<[CoreId]>::last);
+            let core = free.copied().filter(|_| pinned);
+            Some(checkpoints::start(coordinator, Arc::clone(control), core)?)
+        }
     };
     for (index, (shard, parker)) in shards.into_iter().zip(parkers).enumerate() {
         let core = pinned.then(|| cores[index]);
