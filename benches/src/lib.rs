@@ -6,5 +6,6 @@ pub mod exact;
 pub mod flush;
 pub mod fraud;
 pub mod log;
+pub mod recovery;
 pub mod ring;
 pub mod state;

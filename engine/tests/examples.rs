@@ -6,6 +6,9 @@ mod clicks;
 #[path = "../examples/embed.rs"]
 #[expect(dead_code, reason = "a program: its `main` is not called here")]
 mod embed;
+#[path = "../examples/resume.rs"]
+#[expect(dead_code, reason = "a program: its `main` is not called here")]
+mod resume;
 #[path = "../examples/simulate.rs"]
 #[expect(dead_code, reason = "a program: its `main` is not called here")]
 mod simulate;
@@ -40,6 +43,18 @@ fn an_embedding_program_gets_every_change_of_its_counts() {
     let mut changes = embed::run().unwrap();
     changes.sort();
     assert_eq!(changes, rows(&[("ada", 1), ("ada", 2), ("bob", 1)]));
+}
+
+#[test]
+fn a_job_that_is_started_again_goes_on_with_its_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let sorted = |users: &[&str]| {
+        let mut changes = resume::run(&folder.path().join("state"), users).unwrap();
+        changes.sort();
+        changes
+    };
+    assert_eq!(sorted(&["ada", "bob", "ada"]), rows(&[("ada", 1), ("ada", 2), ("bob", 1)]));
+    assert_eq!(sorted(&["bob", "ada"]), rows(&[("ada", 3), ("bob", 2)]));
 }
 
 #[test]
