@@ -248,10 +248,11 @@ impl Checkpointed {
 
     /// Freezes the log and tells it that all is durable.
     pub fn checkpoint(&mut self) {
-        // Of the processor: a machine that is shared may hold the thread up in the middle.
-        let start = cpu_ns(&self.clock);
+        // On the wall, as the thread's processor time moves in steps of milliseconds. So a machine that
+        // holds the thread up in the middle shows.
+        let start = self.clock.now_ns();
         let frozen = self.store.freeze();
-        self.freeze_ns_max = self.freeze_ns_max.max(cpu_ns(&self.clock) - start);
+        self.freeze_ns_max = self.freeze_ns_max.max(self.clock.now_ns() - start);
         let durable = |segment: &FrozenSegment| DurableSegment {
             number: segment.number,
             bytes: segment.frozen_bytes,

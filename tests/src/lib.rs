@@ -1,7 +1,6 @@
-//! What the end-to-end tests share: oracles, which are slow and obviously right, chance from a
-//! seed, and ways to run a job that neither hang nor hide what they ran.
+//! What the end-to-end tests share: oracles, which are slow and obviously right, and ways
+//! to run a job that neither hang nor hide what they ran.
 
-pub mod chance;
 pub mod fraud_oracle;
 pub mod inputs;
 pub mod oracle;

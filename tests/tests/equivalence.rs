@@ -10,9 +10,9 @@ use pelton::chain::operators::{
 };
 use pelton::job::{SourceOptions, Splits};
 use pelton::record::{EventTime, RowKind, TimeSpan};
+use pelton::sim::Chance;
 use pelton::source::{ScriptedSplit, VecSplit};
 use pelton::{Changelog, Job, Stream};
-use pelton_tests::chance::Chance;
 use pelton_tests::runs::{self, settings};
 
 #[pelton::record]

@@ -8,10 +8,10 @@ use std::time::Duration;
 use pelton::io::ReadError;
 use pelton::job::{SourceOptions, Splits};
 use pelton::record::{Decimal, EventTime, IngressPosition, TimeSpan};
+use pelton::sim::Chance;
 use pelton::sink::CollectSink;
 use pelton::source::{GeneratorSplit, Next, ScriptedSplit, SourceError, Split, VecSplit};
 use pelton::{Driver, Engine, Job, JobError, Settings, Stream};
-use pelton_tests::chance::Chance;
 use pelton_tests::inputs::Inputs;
 use pelton_tests::runs::{self, settings};
 

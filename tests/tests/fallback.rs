@@ -88,6 +88,16 @@ fn notes(running: &RunningJob) -> String {
     running.checkpoints().unwrap().notes.join("\n")
 }
 
+/// The job went on from epoch 0: it reads everything again and says it once.
+fn goes_on_from_the_start(running: RunningJob, input: &PushInput<Trade>, output: &Path) {
+    assert!(notes(&running).contains("going on from epoch 0"), "{}", notes(&running));
+    assert_eq!(input.resumed_at(), 0);
+    push(&running, input, 0..12);
+    running.stop().unwrap();
+    let all: Vec<u64> = (0..12).collect();
+    assert_eq!(rows(output), (all.clone(), all));
+}
+
 #[test]
 fn where_every_later_epoch_is_broken_a_job_goes_on_from_the_one_it_began_with() {
     let output = tempfile::tempdir().unwrap();
@@ -99,12 +109,7 @@ fn where_every_later_epoch_is_broken_a_job_goes_on_from_the_one_it_began_with() 
     fs::write(newest, b"PELTMAN1 and then nothing").unwrap();
 
     let (running, input) = start(output.path());
-    assert!(notes(&running).contains("going on from epoch 0"), "{}", notes(&running));
-    assert_eq!(input.resumed_at(), 0);
-    push(&running, &input, 0..12);
-    running.stop().unwrap();
-    let all: Vec<u64> = (0..12).collect();
-    assert_eq!(rows(output.path()), (all.clone(), all));
+    goes_on_from_the_start(running, &input, output.path());
 }
 
 /// Makes the frame of the first trade in the newest epoch none of its record, and all checksums
@@ -142,10 +147,5 @@ fn a_frame_that_is_none_of_its_record_breaks_its_epoch_alone() {
 
     let (running, input) = start(output.path());
     assert!(notes(&running).contains("no whole frame of a `Trade`"), "{}", notes(&running));
-    assert!(notes(&running).contains("going on from epoch 0"), "{}", notes(&running));
-    assert_eq!(input.resumed_at(), 0);
-    push(&running, &input, 0..12);
-    running.stop().unwrap();
-    let all: Vec<u64> = (0..12).collect();
-    assert_eq!(rows(output.path()), (all.clone(), all));
+    goes_on_from_the_start(running, &input, output.path());
 }

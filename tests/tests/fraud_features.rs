@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use pelton::job::{Files, SourceOptions, Splits};
 use pelton::record::{Decimal, EventTime, FrameHeader, TimeSpan};
+use pelton::sim::Chance;
 use pelton::sink::{CollectSink, RowFormat};
 use pelton::source::{GeneratorSplit, VecSplit};
 use pelton::{Job, Settings};
@@ -19,7 +20,6 @@ use pelton_cli::fraud::job::{Decided, DecidedView, Order, Transaction, fraud};
 use pelton_cli::fraud::outputs::FeatureLines;
 use pelton_cli::fraud::rules::Rules;
 use pelton_cli::fraud::verdict::CompiledRules;
-use pelton_tests::chance::Chance;
 use pelton_tests::fraud_oracle::{self, Row};
 use pelton_tests::runs::{self, settings};
 

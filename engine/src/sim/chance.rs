@@ -42,6 +42,15 @@ impl Chance {
         &items[usize::try_from(self.below(count)).expect("below a length")]
     }
 
+    /// Puts `items` in another order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for count in (2..=items.len()).rev() {
+            let below = u64::try_from(count).expect("a slice fits into memory");
+            let pick = usize::try_from(self.below(below)).expect("below a length");
+            items.swap(count - 1, pick);
+        }
+    }
+
     /// Another generator, whose numbers have nothing to do with this one's.
     #[must_use]
     pub fn fork(&mut self) -> Self {

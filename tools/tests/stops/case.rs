@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::chance::Chance;
 use super::program;
+use pelton::sim::Chance;
 
 /// Rows of an input; at as many a second, a run takes a second.
 pub(super) const ROWS: u64 = 25_000;
@@ -141,7 +141,7 @@ fn clicks(seed: u64) -> Vec<u8> {
     for _ in 0..ROWS {
         let most = 1 + chance.below(2_000);
         let user = chance.below(most);
-        let page = ["home", "shop", "cart", "about_us"][chance.index(4)];
+        let page = *chance.pick(&["home", "shop", "cart", "about_us"]);
         text.push_str(&format!("user{user},{page}\n"));
     }
     text.into_bytes()

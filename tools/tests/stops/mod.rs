@@ -20,7 +20,6 @@
 //! saves is for the power cuts and the simulator to show.
 
 mod case;
-mod chance;
 mod checks;
 mod log;
 #[path = "../common/program.rs"]
@@ -34,8 +33,8 @@ use std::process::Child;
 use pelton::clock::Clock;
 
 use case::{Case, Job, Places};
-use chance::Chance;
 use log::{INSIDE, Moment};
+use pelton::sim::Chance;
 use program::{Engines, Victim};
 
 pub(crate) use tally::Tally;
@@ -122,7 +121,7 @@ impl Campaign {
     /// Inside a checkpoint in more than half of the stops, at any time in the others.
     fn moment(&self, chance: &mut Chance) -> Moment {
         if self.tally.inside() * 10 < self.tally.stops() * 6 || self.tally.stops() == 0 {
-            let phase = INSIDE[chance.index(INSIDE.len())];
+            let phase = *chance.pick(&INSIDE);
             Moment::Inside { phase, after: chance.below(12) }
         } else {
             Moment::After { ns: chance.below(300_000_000) }

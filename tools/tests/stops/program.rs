@@ -9,8 +9,8 @@ use pelton::clock::Clock;
 
 use super::Stop;
 use super::case::{Case, INTERVAL_MS, Job, Places, ROWS};
-use super::chance::Chance;
 use super::log::{INSIDE, Line, Log, Moment};
+use pelton::sim::Chance;
 
 /// A run that takes longer hangs.
 const HANG_NS: u64 = 120_000_000_000;
@@ -78,8 +78,8 @@ impl Engines {
     pub(super) fn pick(&self, chance: &mut Chance) -> Options {
         Options {
             shards: 1 + chance.below(3),
-            driver: self.drivers[chance.index(self.drivers.len())],
-            flush: self.flushes[chance.index(self.flushes.len())],
+            driver: chance.pick::<&str>(&self.drivers),
+            flush: chance.pick::<&str>(&self.flushes),
         }
     }
 }
