@@ -267,13 +267,12 @@ impl SinkFactory<Count> for Forgetful {
     type Sink = <FileSink<Csv> as SinkFactory<Count>>::Sink;
 
     fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
-        let mut state = start.resume.map(|(_, state)| state.to_vec());
+        let mut state = start.resume.map(<[u8]>::to_vec);
         if let Some(state) = &mut state {
             let file = start.disk.open(&self.1, false).unwrap();
             state[2..10].copy_from_slice(&file.len_bytes().unwrap().to_le_bytes());
         }
-        let resume = start.resume.zip(state.as_deref()).map(|((epoch, _), state)| (epoch, state));
-        SinkFactory::<Count>::begin(&self.0, &SinkStart { resume, ..*start })
+        SinkFactory::<Count>::begin(&self.0, &SinkStart { resume: state.as_deref(), ..*start })
     }
     fn open(&self, seat: SinkSeat) -> Self::Sink {
         self.0.open(seat)

@@ -368,7 +368,8 @@ fn a_writer_that_is_given_up_does_not_wait_for_a_stuck_reader() {
             disk: &real_disk(),
             preamble: b"",
             marked: false,
-            resume: None,
+            mark: 0,
+            resumed_bytes: None,
         },
     )
     .unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pelton::job::Checkpoints;
-use pelton::sink::{CollectSink, DirectorySink, FileSink, format_fn, write_u64};
+use pelton::sink::{Both, CollectSink, DirectorySink, FileSink, format_fn, write_u64};
 use pelton::source::PushInput;
 use pelton::{Driver, Engine, Job, JobError, RunningJob};
 
@@ -266,13 +266,14 @@ fn segments_that_a_first_start_has_left_do_not_keep_a_savepoint_from_a_second_on
     running.stop().unwrap();
 }
 
-/// Orders to a file, and to a directory beside it.
-fn written_job(file: &Path) -> (Job, PushInput<v1::Order>) {
+/// Orders to `file`, and to both of `first` and a directory beside `file`.
+fn written_job(file: &Path, first: &Path) -> (Job, PushInput<v1::Order>) {
     let ids = || format_fn::<v1::Order, _>(|_, order, out: &mut Vec<u8>| write_u64(out, order.id));
     let job = Job::new();
     let (orders, input) = job.push::<v1::Order>(1_000);
     orders.clone().filter(|_| true).to(FileSink::new(file, ids()));
-    orders.filter(|_| true).to(DirectorySink::new(file.with_extension("parts"), ids()));
+    let parts = DirectorySink::new(file.with_extension("parts"), ids());
+    orders.filter(|_| true).to(Both(FileSink::new(first, ids()), parts));
     (job, input)
 }
 
@@ -294,34 +295,61 @@ fn outputs_of_a_job_from_a_savepoint_go_on_in_their_place_and_begin_anew_in_anot
         ids.for_each(|id| input.push(v1::order(id)).unwrap());
     };
     let all = |ids: std::ops::Range<u64>| [ids.clone().collect::<Vec<u64>>(), ids.collect()];
-    let (job, input) = written_job(&at("rows"));
+    let accepted = |running: &RunningJob, count| {
+        while running.snapshot().total.accepted < count {
+            std::thread::park_timeout(Duration::from_micros(100));
+        }
+    };
+    let first_rows =
+        || written(&at("rows"))[0].len() + fs::read_to_string(at("first")).unwrap().len();
+    let (job, input) = written_job(&at("rows"), &at("first"));
     let running = start(job, settings(&at("state")), 1).unwrap();
     push(&input, 0..30);
-    while running.snapshot().total.accepted < 30 {
-        std::thread::park_timeout(Duration::from_micros(100));
-    }
+    accepted(&running, 30);
     running.savepoint(at("savepoint")).unwrap();
     push(&input, 30..50);
     running.stop().unwrap();
     assert_eq!(written(&at("rows")), all(0..50));
 
-    // Another job from that savepoint fails before its first epoch, and goes on.
+    // What can't begin is refused, and so is a file that may be the first job's by another name;
+    // nothing is made, and the same savepoint may be named again.
     let other = settings(&at("other"));
-    let (job, input) = written_job(&at("other-rows"));
-    let running = start(job, other.clone().savepoint(at("savepoint")), 1).unwrap();
+    let from_savepoint = other.clone().savepoint(at("savepoint"));
+    let renamed = folder.path().join(".").join("rows");
+    for (file, words) in
+        [(at("no/rows"), "there is no directory"), (renamed, "already holds 140 bytes")]
+    {
+        let (job, _input) = written_job(&file, &at("first"));
+        let error = start(job, from_savepoint.clone(), 1).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert!(!at("other").exists());
+    }
+
+    // Another job from that savepoint, one of whose two outputs is where it was, fails before its
+    // first epoch, and goes on; and again, its first epoch being broken.
+    let before = first_rows();
+    let (job, input) = written_job(&at("other-rows"), &at("first"));
+    let running = start(job, from_savepoint, 1).unwrap();
     push(&input, 30..33);
     running.abort();
     let _ = running.join();
-    let (job, input) = written_job(&at("other-rows"));
+    let (job, input) = written_job(&at("other-rows"), &at("first"));
+    let running = start(job, other.clone(), 1).unwrap();
+    assert_eq!(input.resumed_at(), 30);
+    push(&input, 30..36);
+    accepted(&running, 36);
+    let epoch = running.suspend().unwrap();
+    fs::write(at("other").join(format!("manifest-{epoch:020}")), "nothing").unwrap();
+    let (job, input) = written_job(&at("other-rows"), &at("first"));
     let running = start(job, other, 1).unwrap();
     assert_eq!(input.resumed_at(), 30);
-    push(&input, 30..40);
+    push(&input, 30..50);
     running.stop().unwrap();
-    assert_eq!(written(&at("other-rows")), all(30..40));
-    assert_eq!(written(&at("rows")), all(0..50), "the first job's rows are its own");
+    assert_eq!(written(&at("other-rows")), all(30..50));
+    assert_eq!(first_rows(), before, "the first job's rows are where they were");
 
     // In the place of the first job's outputs, what came after the savepoint is taken back.
-    let (job, input) = written_job(&at("rows"));
+    let (job, input) = written_job(&at("rows"), &at("first"));
     let running = start(job, settings(&at("again")).savepoint(at("savepoint")), 1).unwrap();
     push(&input, 30..35);
     running.stop().unwrap();

@@ -162,13 +162,12 @@ impl SinkFactory<Row> for Forgetful {
     type Sink = <FileSink<Csv> as SinkFactory<Row>>::Sink;
 
     fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
-        let mut state = start.resume.map(|(_, state)| state.to_vec());
+        let mut state = start.resume.map(<[u8]>::to_vec);
         if let Some(state) = &mut state {
             let found_bytes = start.disk.open(&self.1, false).and_then(|file| file.len_bytes());
             state[2..10].copy_from_slice(&found_bytes.unwrap_or(0).to_le_bytes());
         }
-        let resume = start.resume.zip(state.as_deref()).map(|((epoch, _), state)| (epoch, state));
-        SinkFactory::<Row>::begin(&self.0, &SinkStart { resume, ..*start })
+        SinkFactory::<Row>::begin(&self.0, &SinkStart { resume: state.as_deref(), ..*start })
     }
     fn open(&self, seat: SinkSeat) -> Self::Sink {
         SinkFactory::<Row>::open(&self.0, seat)

@@ -13,7 +13,7 @@ use pelton::chain::operators::{ProcessContext, ProcessFunction, States, ValueSta
 use pelton::job::{Checkpoints, SourceOptions, Splits};
 use pelton::sink::tally;
 use pelton::source::GeneratorSplit;
-use pelton::{Driver, Engine, Job};
+use pelton::{Driver, Engine, Job, Settings};
 
 const KEYS: u64 = 700_000;
 /// Each key is changed so many times, in turns: every change reads an entry that has long gone to
@@ -22,7 +22,9 @@ const ROUNDS: u64 = 2;
 const BUDGET_BYTES: u64 = 32 << 20;
 /// Beside the budget: the index, the rings, the stacks, what the allocator holds, and what is written
 /// between two checkpoints.
-const LIMIT_KIB: u64 = 112 << 10;
+const LIMIT_KIB: u64 = 128 << 10;
+/// Records a second: the disk must keep up, as only what is durable can leave the memory.
+const RATE: f64 = 400_000.0;
 /// What the child is to do; absent in the parent.
 const ROLE: &str = "PELTON_STATE_BUDGET";
 
@@ -79,7 +81,8 @@ fn run(has_budget: bool) {
     let seen =
         tally::<Visit, u64, _, _>(0, |count, _, _| *count += 1, |left, right| *left += right);
     visits.key_by(|visit, key| key.of(visit.key)).process(See).named("see").to(seen.clone());
-    let engine = Engine::new().shards(1).driver(Driver::Threads).checkpoints(checkpoints);
+    let settings = Settings { rate: Some(RATE), ..Settings::default() };
+    let engine = Engine::with(settings).shards(1).driver(Driver::Threads).checkpoints(checkpoints);
     let report = engine.run(job).unwrap();
     eprintln!("seen {} log {}", seen.total(), report.counts.total.state_bytes);
 }

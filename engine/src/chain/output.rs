@@ -50,11 +50,12 @@ impl Default for Marked {
 impl Marked {
     /// `None` while the barrier is still on its way to the output, behind a fork that waits.
     fn of(&self, epoch: u64) -> Option<u64> {
-        // Acquire, both: they pair with the release in `marker`.
+        // Acquire, both: they pair with the release in `marker`. The end first: where it is seen, so is
+        // every barrier before it.
+        let at_end = self.at_end.load(Ordering::Acquire);
         if self.epoch.load(Ordering::Acquire) == epoch {
             return Some(self.at_barrier.load(Ordering::Relaxed));
         }
-        let at_end = self.at_end.load(Ordering::Acquire);
         (at_end != NOT_ENDED).then_some(at_end)
     }
 }

@@ -1,8 +1,9 @@
 //! Step 8, checkpoint: the first manifest of a job that begins with a savepoint.
 //!
-//! Takes the logs that were made of the savepoint; hands on a manifest of the job's own, durable
-//! before the first record is read and before any output is touched. Without it a job that failed
-//! before its first epoch would find an empty directory, and begin anew without its state.
+//! Takes the logs that were made of the savepoint; hands on a manifest of the job's own, to be
+//! published before the first record is read. Without it a job that failed before its first epoch
+//! would find an empty directory, and begin anew without its state. A start that fails before the
+//! manifest is published is repeated with the savepoint: all that was done is done again.
 
 use super::coordinator::SeatKind;
 use super::log_files::{FileNames, LogFiles, flush_logs};
@@ -11,12 +12,12 @@ use super::{CheckpointError, StateDirectory};
 use crate::record::EventTime;
 use crate::state::{FrozenLog, Store};
 
-/// Publishes `manifest` with the logs of `stages`, which stand in the order of `seats`, and answers it
-/// with them. Its run is spent: what follows takes the next one, as no file name is used twice.
+/// Makes the logs of `stages`, which stand in the order of `seats`, durable, and answers `manifest` with
+/// them. Its run is spent: what follows takes the next one, as no file name is used twice.
 ///
 /// # Errors
-/// The disk refuses; nothing was published.
-pub fn first_manifest<'s>(
+/// The disk refuses.
+pub fn flush_first<'s>(
     directory: &mut StateDirectory,
     mut manifest: Manifest,
     seats: &mut [SeatKind],
@@ -46,6 +47,5 @@ pub fn first_manifest<'s>(
             segments: files.manifest(frozen),
         });
     }
-    directory.publish(&manifest)?;
     Ok(manifest)
 }

@@ -44,7 +44,7 @@ pub use directory::{
     Damage, DirectoryError, Found, ListedManifest, OpenMode, StateDirectory, checksums,
     extend_checksums, segment_file_name,
 };
-pub use first::first_manifest;
+pub use first::flush_first;
 pub use log_files::LogFiles;
 pub use manifest::{
     CHECKSUM_BLOCK_BYTES, FORMAT_VERSION, LogManifest, Manifest, ManifestError, OperatorManifest,

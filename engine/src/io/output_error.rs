@@ -75,7 +75,8 @@ pub struct Problem {
 
 impl Problem {
     /// Why `path` could not be created.
-    pub(super) fn of_create(path: &Path, error: &io::Error) -> Self {
+    #[must_use]
+    pub fn of_create(path: &Path, error: &io::Error) -> Self {
         let text = match error.kind() {
             io::ErrorKind::NotFound => {
                 format!("there is no directory {}; create it first", parent_of(path).display())
@@ -121,6 +122,16 @@ impl Problem {
     #[must_use]
     pub fn of_parts_there(name: &str) -> Self {
         let text = format!("it already holds {name}; empty it, or name another directory");
+        Self { kind: io::ErrorKind::AlreadyExists, text }
+    }
+
+    /// Why a job from a savepoint can't begin a file anew that is there already.
+    #[must_use]
+    pub fn of_rows_there(found_bytes: u64) -> Self {
+        let text = format!(
+            "it already holds {found_bytes} bytes, and the savepoint knows this output by another \
+             path; name that one, remove the file, or name a new one"
+        );
         Self { kind: io::ErrorKind::AlreadyExists, text }
     }
 

@@ -64,8 +64,10 @@ pub struct WriterStart<'w> {
     pub preamble: &'w [u8],
     /// Whether ports pass marks. Without, marks are dropped where they come.
     pub marked: bool,
-    /// The mark to go on from, and how long the output was at it; none: made afresh.
-    pub resume: Option<(u64, u64)>,
+    /// The mark that the output begins with: all that its ports pass is later.
+    pub mark: u64,
+    /// How long the output was at `mark`, to go on from there; none: made afresh.
+    pub resumed_bytes: Option<u64>,
 }
 
 /// What is durable up to a mark.
@@ -130,9 +132,9 @@ impl FileWriter {
         let (target, place) = if is_stream(path) {
             (open_stream(path).map_err(|error| created(&error))?, Place::Stream)
         } else {
-            let file = match start.resume {
+            let file = match start.resumed_bytes {
                 None => create_file(start.disk.as_ref(), path, start.mode),
-                Some((_, length_bytes)) => start
+                Some(length_bytes) => start
                     .disk
                     .open(path, true)
                     .and_then(|file| file.set_len(length_bytes).map(|()| file)),
@@ -149,7 +151,7 @@ impl FileWriter {
     /// # Errors
     /// [`OutputError::Create`] where the writer can't start.
     pub fn parts(names: PartNames, start: &WriterStart<'_>) -> Result<Self, OutputError> {
-        let next = start.resume.map_or(0, |(mark, _)| mark) + 1;
+        let next = start.mark + 1;
         let parts = Parts::new(names.clone(), start.disk, start.mode, start.preamble, next);
         let path = names.directory.clone();
         let start = WriterStart { preamble: b"", ..*start };
@@ -164,9 +166,9 @@ impl FileWriter {
     ) -> Result<Self, OutputError> {
         let latch = Arc::new(Latch::new(path));
         let is_threaded = start.mode == WriterMode::Thread;
-        let from = start.resume.unwrap_or_default();
+        let from = (start.mark, start.resumed_bytes.unwrap_or(0));
         let mut output = Output::new(target, from, start.clock.clone(), is_threaded);
-        output.start(if start.resume.is_none() { start.preamble } else { b"" }, &latch);
+        output.start(if start.resumed_bytes.is_none() { start.preamble } else { b"" }, &latch);
         latch.check()?;
         let marks = output.marks();
         let (link, thread) = match start.mode {

@@ -18,7 +18,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::checkpoint::{
     CheckpointStats, Coordinator, CoordinatorParts, CoordinatorSettings, DirectoryError, LogFiles,
     Manifest, OpenMode, Output, Report, Seat, SeatKind, SinkManifest, SplitManifest,
-    StateDirectory, first_manifest,
+    StateDirectory, flush_first,
 };
 use crate::clock::Clock;
 use crate::io::disk::{Disk, RealDisk};
@@ -149,10 +149,13 @@ impl Durability {
     }
 
     /// What an output had prepared for the epoch that the job goes on from.
-    pub(super) fn sink(&self, name: &str) -> Option<(u64, &SinkManifest)> {
-        let manifest = self.manifest.as_ref()?;
-        let sink = manifest.sinks.iter().find(|sink| sink.name == name)?;
-        Some((manifest.epoch, sink))
+    pub(super) fn sink(&self, name: &str) -> Option<&SinkManifest> {
+        self.manifest.as_ref()?.sinks.iter().find(|sink| sink.name == name)
+    }
+
+    /// The epoch that the job begins with.
+    pub(super) fn epoch(&self) -> u64 {
+        self.template.epoch
     }
 
     /// Where files of the outputs go.
@@ -203,18 +206,14 @@ impl Durability {
             starts.stages.push(stages);
         }
         let written_micros = self.clock.wall_micros();
-        let mut first = Manifest { written_micros, ..self.template.clone() };
-        match &self.manifest {
-            None => self.first = Some(first),
-            Some(savepoint) if from_savepoint => {
-                first.sinks.clone_from(&savepoint.sinks);
-                let stages = starts.stages.iter_mut().flatten();
-                let stores = stages.map(|start| (&mut start.store, start.restored));
-                let first = first_manifest(&mut self.directory, first, &mut self.seats, stores)?;
-                self.template.run += 1;
-                self.first = Some(first);
-            }
-            Some(_) => {}
+        let first = Manifest { written_micros, ..self.template.clone() };
+        if from_savepoint {
+            let stages = starts.stages.iter_mut().flatten();
+            let stores = stages.map(|start| (&mut start.store, start.restored));
+            self.first = Some(flush_first(&mut self.directory, first, &mut self.seats, stores)?);
+            self.template.run += 1;
+        } else if self.manifest.is_none() {
+            self.first = Some(first);
         }
         Ok(starts)
     }
@@ -226,11 +225,10 @@ impl Durability {
         let Some(mut first) = self.first.take() else {
             return Ok(());
         };
-        first.sinks.clear();
         for (name, output) in &plan.participants {
-            // An output that a job from a savepoint begins anew has nothing to say of that epoch.
+            // One that has nothing to say of an epoch without items begins anew whenever it begins.
             if let Some(state) = output.prepared(Epoch(first.epoch))? {
-                let records_out = self.sink(name).map_or(0, |(_, sink)| sink.records_out);
+                let records_out = self.sink(name).map_or(0, |sink| sink.records_out);
                 first.sinks.push(SinkManifest { name: name.clone(), state, records_out });
             }
         }
@@ -310,7 +308,7 @@ impl Durability {
         let mut meters = plan.outputs.iter();
         let output = |(name, participant): &(String, Arc<dyn OutputParticipant>)| {
             let meters = if name.starts_with("output ") { meters.next().cloned() } else { None };
-            let before = self.sink(name).map_or(0, |(_, sink)| sink.records_out);
+            let before = self.sink(name).map_or(0, |sink| sink.records_out);
             let taken =
                 move |epoch| meters.as_ref().map_or(Some(0), |meters| meters.records_at(epoch));
             Output {

@@ -298,7 +298,8 @@ fn for_each_output(
             mode,
             disk: &disk,
             checkpointed: durability.is_some(),
-            resume: kept.map(|(epoch, sink)| (Epoch(epoch), sink.state.as_slice())),
+            epoch: Epoch(durability.map_or(0, Durability::epoch)),
+            resume: kept.map(|sink| sink.state.as_slice()),
             from_savepoint: durability.is_some_and(Durability::is_from_savepoint),
         };
         act(output.as_ref(), &start)?;

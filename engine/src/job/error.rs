@@ -164,14 +164,27 @@ pub enum RestoreError {
         /// The entry's namespace.
         namespace: u64,
     },
-    /// An entry that is not what its layout says.
-    #[error("an entry of operator {} is not what its layout says: {cause}; the engine that wrote it had a bug", operator.0)]
+    /// An entry that is not what its layout says, or that the record of today refuses.
+    #[error("an entry of operator {} can't be carried over: {cause}", operator.0)]
     BadEntry {
         /// The operator's number.
         operator: OperatorId,
         /// What is wrong with it.
         cause: ConversionError,
     },
+}
+
+impl RestoreError {
+    /// Whether it is the checkpoint that is wrong, and not this job or what it was told: the
+    /// checkpoint before may be right.
+    pub(super) fn is_broken(&self) -> bool {
+        let misfit = |cause: &ConversionError| matches!(cause, ConversionError::Misfit(_));
+        match self {
+            Self::StrayEntry { .. } => true,
+            Self::BadEntry { cause, .. } => misfit(cause),
+            _ => false,
+        }
+    }
 }
 
 /// What of an operator's state does not fit.

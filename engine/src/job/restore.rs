@@ -146,6 +146,7 @@ pub(super) fn restore(
             }
             // A disk that refuses may answer the next time: only what is broken is passed over.
             Err(LoadError::Directory(error)) if !error.is_broken() => return Err(error.into()),
+            Err(LoadError::Import(error)) if !error.is_broken() => return Err(error.into()),
             Err(error) => from.mark_broken(manifest.epoch, error.to_string())?,
         }
     }

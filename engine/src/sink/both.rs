@@ -35,11 +35,11 @@ fn split(state: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// What each of the two begins with.
 fn starts<'s>(start: &SinkStart<'s>) -> Result<(SinkStart<'s>, SinkStart<'s>), SinkError> {
-    let Some((epoch, state)) = start.resume else {
+    let Some(state) = start.resume else {
         return Ok((*start, *start));
     };
     let (first, second) = split(state).ok_or(SinkError::State { found: "another output's" })?;
-    let of = |state| SinkStart { resume: Some((epoch, state)), ..*start };
+    let of = |state| SinkStart { resume: Some(state), ..*start };
     Ok((of(first), of(second)))
 }
 

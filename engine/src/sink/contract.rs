@@ -289,7 +289,8 @@ impl<'s, S: Subject> Run<'s, S> {
             mode: self.subject.mode(),
             disk: &disk,
             checkpointed: true,
-            resume: resumes.then(|| (self.manifest.0, &self.manifest.1[..])),
+            epoch: if resumes { self.manifest.0 } else { Epoch(0) },
+            resume: resumes.then_some(&self.manifest.1[..]),
             from_savepoint: false,
         };
         let begun = self.factory.check(&start).and_then(|()| self.factory.begin(&start));

@@ -22,7 +22,6 @@ use super::{
     Csv, Epoch, FileShard, Guarantee, Json, Lines, RowFormat, SinkError, SinkFactory, SinkSeat,
     SinkStart,
 };
-use crate::io::disk::Disk;
 use crate::io::{Durable, FileWriter, OutputError, PartName, PartNames, Problem, WriterStart};
 use crate::record::Item;
 
@@ -77,10 +76,10 @@ impl<F> DirectorySink<F> {
     }
 
     /// What it goes on from, checked against what is there.
-    fn resumed(&self, start: &SinkStart<'_>) -> Result<Option<(u64, Durable)>, SinkError> {
+    fn resumed(&self, start: &SinkStart<'_>) -> Result<Option<Durable>, SinkError> {
         let found = self.found(start)?;
         let resumed = position::resumed(start, Kind::Directory, &self.names.directory)?;
-        let Some((_, durable)) = &resumed else {
+        let Some(durable) = &resumed else {
             let visible = |part: &PartName| matches!(part, PartName::Visible(_));
             return match found.into_iter().find(visible) {
                 Some(PartName::Visible(number)) => {
@@ -107,9 +106,10 @@ impl<F> DirectorySink<F> {
     }
 
     /// Invariant 2.
-    fn take_back(&self, disk: &dyn Disk, resumed: Option<&(u64, Durable)>) -> io::Result<()> {
+    fn take_back(&self, start: &SinkStart<'_>, resumed: Option<&Durable>) -> io::Result<()> {
+        let (disk, last) = (start.disk.as_ref(), start.epoch.0);
         disk.create_directory(&self.names.directory)?;
-        let (last, parts) = resumed.map_or((0, &[][..]), |(epoch, at)| (*epoch, &at.parts[..]));
+        let parts = resumed.map_or(&[][..], |durable| &durable.parts);
         let is_listed = |number: u64| parts.iter().any(|(listed, _)| *listed == number);
         for part in self.names.list(disk)? {
             match part {
@@ -150,9 +150,8 @@ impl<I: Item, F: RowFormat<I>> SinkFactory<I> for DirectorySink<F> {
 
     fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
         let resumed = self.resumed(start)?;
-        let taken_back = self.take_back(start.disk.as_ref(), resumed.as_ref());
+        let taken_back = self.take_back(start, resumed.as_ref());
         taken_back.map_err(|error| self.failed(&error))?;
-        let resume = resumed.map(|(epoch, durable)| (epoch, durable.length_bytes));
         let header = self.format.header().map(|line| line + "\n").unwrap_or_default();
         let start = WriterStart {
             clock: start.clock,
@@ -160,7 +159,8 @@ impl<I: Item, F: RowFormat<I>> SinkFactory<I> for DirectorySink<F> {
             disk: start.disk,
             preamble: header.as_bytes(),
             marked: start.checkpointed,
-            resume,
+            mark: start.epoch.0,
+            resumed_bytes: resumed.map(|durable| durable.length_bytes),
         };
         *self.writer() = Some(FileWriter::parts(self.names.clone(), &start)?);
         Ok(())

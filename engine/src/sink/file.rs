@@ -10,7 +10,7 @@
 
 use std::io::ErrorKind;
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::position::{self, Kind};
@@ -53,9 +53,9 @@ impl<F> FileSink<F> {
         if is_stream(&self.path) { Kind::Stream } else { Kind::File }
     }
 
-    /// The epoch to go on from and the file's length at it, where the file is long enough.
-    fn resumed(&self, start: &SinkStart<'_>) -> Result<Option<(u64, u64)>, SinkError> {
-        let Some((epoch, durable)) = position::resumed(start, self.kind(), &self.path)? else {
+    /// The file's length at the epoch to go on from, where the file is long enough.
+    fn resumed(&self, start: &SinkStart<'_>) -> Result<Option<u64>, SinkError> {
+        let Some(durable) = position::resumed(start, self.kind(), &self.path)? else {
             return Ok(None);
         };
         let length_bytes = durable.length_bytes;
@@ -73,7 +73,29 @@ impl<F> FileSink<F> {
                 }
             }
         }
-        Ok(Some((epoch, length_bytes)))
+        Ok(Some(length_bytes))
+    }
+
+    /// Whether the file may be made: there is a directory for it, and nothing that a job from a
+    /// savepoint would lose. What it holds may be the savepoint's own rows, by another name.
+    fn check_new(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
+        let path = || self.path.clone();
+        let parent = match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if let Err(error) = start.disk.list(parent) {
+            let problem = Problem::of_create(&self.path, &error);
+            return Err(OutputError::Create { path: path(), problem }.into());
+        }
+        let file = start.disk.open(&self.path, false);
+        match file.and_then(|file| file.len_bytes()) {
+            Ok(found) if found > 0 && start.from_savepoint && start.resume.is_some() => {
+                let problem = Problem::of_rows_there(found);
+                Err(OutputError::Resume { path: path(), problem }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn refused(&self, kind: ErrorKind, found: &str) -> SinkError {
@@ -100,7 +122,10 @@ impl<I: Item, F: RowFormat<I>> SinkFactory<I> for FileSink<F> {
     type Sink = FileShard<I, F>;
 
     fn check(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
-        self.resumed(start).map(|_| ())
+        if self.resumed(start)?.is_some() || self.kind() != Kind::File {
+            return Ok(());
+        }
+        self.check_new(start)
     }
 
     fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
@@ -111,7 +136,8 @@ impl<I: Item, F: RowFormat<I>> SinkFactory<I> for FileSink<F> {
             disk: start.disk,
             preamble: header.as_bytes(),
             marked: start.checkpointed,
-            resume: self.resumed(start)?,
+            mark: start.epoch.0,
+            resumed_bytes: self.resumed(start)?,
         };
         *self.writer() = Some(FileWriter::file(&self.path, &start)?);
         Ok(())

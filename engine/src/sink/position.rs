@@ -35,21 +35,21 @@ pub(super) fn encode(kind: Kind, path: &Path, durable: &Durable) -> Vec<u8> {
     state
 }
 
-/// What the output of this kind and path goes on from, and the epoch; `None` where it begins anew.
+/// What the output of this kind and path goes on from; `None` where it begins anew.
 pub(super) fn resumed(
     start: &SinkStart<'_>,
     kind: Kind,
     path: &Path,
-) -> Result<Option<(u64, Durable)>, SinkError> {
-    let Some((epoch, state)) = start.resume else { return Ok(None) };
+) -> Result<Option<Durable>, SinkError> {
+    let Some(state) = start.resume else { return Ok(None) };
     match decode(state, kind, path)? {
-        Some(durable) => Ok(Some((epoch.0, durable))),
+        Some(durable) => Ok(Some(durable)),
         None if start.from_savepoint => Ok(None),
         None => Err(SinkError::State { found: "that of an output at another path" }),
     }
 }
 
-/// `None` where it is the state of an output of this kind at another path.
+/// `None` where it is the state of an output at another path.
 fn decode(state: &[u8], kind: Kind, path: &Path) -> Result<Option<Durable>, SinkError> {
     let wrong = |found| SinkError::State { found };
     let (&[version, found_kind], rest) =
@@ -58,10 +58,13 @@ fn decode(state: &[u8], kind: Kind, path: &Path) -> Result<Option<Durable>, Sink
         return Err(wrong("of another version of Pelton"));
     }
     let (durable, found_path) = body(rest).ok_or(wrong("cut short"))?;
+    if found_path != path.as_os_str().as_encoded_bytes() {
+        return Ok(None);
+    }
     if found_kind != kind as u8 {
         return Err(wrong("that of another kind of output"));
     }
-    Ok((found_path == path.as_os_str().as_encoded_bytes()).then_some(durable))
+    Ok(Some(durable))
 }
 
 fn body(state: &[u8]) -> Option<(Durable, &[u8])> {

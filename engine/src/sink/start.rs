@@ -21,8 +21,10 @@ pub struct SinkStart<'s> {
     pub disk: &'s Arc<dyn Disk>,
     /// Whether epochs will be committed: without, results are final at once.
     pub checkpointed: bool,
-    /// The epoch that the job goes on from, and what `prepared` answered for it.
-    pub resume: Option<(Epoch, &'s [u8])>,
+    /// The epoch that the job begins with: 0, or that of a checkpoint or a savepoint.
+    pub epoch: Epoch,
+    /// What `prepared` answered for that epoch; none where the output begins anew.
+    pub resume: Option<&'s [u8]>,
     /// Whether the epoch is a savepoint's: the job that made it may go on with its own outputs, so an
     /// output at another place begins anew.
     pub from_savepoint: bool,
@@ -32,7 +34,15 @@ impl<'s> SinkStart<'s> {
     /// A start afresh, of a job without checkpoints.
     #[must_use]
     pub fn fresh(clock: &'s Clock, mode: WriterMode, disk: &'s Arc<dyn Disk>) -> Self {
-        Self { clock, mode, disk, checkpointed: false, resume: None, from_savepoint: false }
+        Self {
+            clock,
+            mode,
+            disk,
+            checkpointed: false,
+            epoch: Epoch(0),
+            resume: None,
+            from_savepoint: false,
+        }
     }
 }
 

@@ -172,8 +172,8 @@ impl<I: Collect> SinkFactory<I> for CollectSink<I> {
 
     fn begin(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
         let mut inner = self.rows.inner();
-        if let Some((epoch, _)) = start.resume {
-            inner.reveal(epoch);
+        if start.resume.is_some() {
+            inner.reveal(start.epoch);
         }
         inner.sealed.clear();
         inner.passed.clear();
@@ -181,7 +181,7 @@ impl<I: Collect> SinkFactory<I> for CollectSink<I> {
         inner.is_held = start.checkpointed && self.rows.rows_max == usize::MAX;
         // AcqRel: see `take`. What was never handed over, or is taken back, waits no more.
         self.rows.waiting_count.store(inner.rows.len(), Ordering::Release);
-        inner.base = start.resume.map_or(0, |(epoch, _)| epoch.0);
+        inner.base = start.epoch.0;
         Ok(())
     }
 
