@@ -8,4 +8,5 @@ pub mod fraud;
 pub mod log;
 pub mod recovery;
 pub mod ring;
+pub mod scratch;
 pub mod state;
