@@ -26,6 +26,7 @@ use std::io;
 use std::sync::Arc;
 
 pub use compression::Compression;
+pub(crate) use output_error::parent_of;
 pub use output_error::{OutputError, Problem};
 pub use parts::{PartName, PartNames};
 pub use port::{WriteBuffer, WriterPort};

@@ -140,7 +140,7 @@ impl FileWriter {
                     .and_then(|file| file.set_len(length_bytes).map(|()| file)),
             }
             .map_err(|error| created(&error))?;
-            let directory = super::output_error::parent_of(path).to_owned();
+            let directory = super::parent_of(path).to_owned();
             (Target::File(Arc::clone(&file)), Place::File(file, directory, false))
         };
         Self::start(path, target, place, start)

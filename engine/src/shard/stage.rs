@@ -235,7 +235,6 @@ impl<B: Body> RingStage<B> {
         }
     }
 
-    #[cold]
     fn maintain(&mut self, context: &mut TurnContext<'_>) {
         let now = ExpiryClock { event: self.reached(), wall_micros: context.wall_micros };
         context.moved |= self.store.maintain(now, MAINTAINED_BYTES_MAX);

@@ -10,7 +10,7 @@
 
 use std::io::ErrorKind;
 use std::marker::PhantomData;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::position::{self, Kind};
@@ -19,7 +19,7 @@ use super::{
     SinkStart,
 };
 use crate::chain::Flow;
-use crate::io::{FileWriter, OutputError, Problem, WriterStart, is_stream};
+use crate::io::{FileWriter, OutputError, Problem, WriterStart, is_stream, parent_of};
 use crate::record::{FrameHeader, Item};
 
 /// An output file in format `F`.
@@ -80,11 +80,10 @@ impl<F> FileSink<F> {
     /// savepoint would lose. What it holds may be the savepoint's own rows, by another name.
     fn check_new(&self, start: &SinkStart<'_>) -> Result<(), SinkError> {
         let path = || self.path.clone();
-        let parent = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if let Err(error) = start.disk.list(parent) {
+        // One that may be written to and not listed is fine: whether it may be is seen at the start.
+        if let Err(error) = start.disk.list(parent_of(&self.path))
+            && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+        {
             let problem = Problem::of_create(&self.path, &error);
             return Err(OutputError::Create { path: path(), problem }.into());
         }
