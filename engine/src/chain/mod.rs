@@ -29,6 +29,7 @@ pub mod operators;
 mod out;
 mod output;
 mod push;
+mod sided;
 mod stateless;
 
 pub use blueprint::{Blueprint, ExchangeId, Wiring};
@@ -39,6 +40,7 @@ pub use operator::{Due, KeyedOperator};
 pub use out::{KeyFn, KeyOut, Out, OutEach};
 pub(crate) use output::{OutputBlueprint, OutputMeters};
 pub use push::{Flow, Push, Terminal, TerminalError};
-pub use stateless::{Filter, FlatMap, Map, Operator};
+pub(crate) use sided::PartSidesBlueprint;
+pub use stateless::{Filter, FlatMap, Map, Operator, Partition};
 
 pub use crate::job::Chain;

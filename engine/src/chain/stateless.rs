@@ -1,11 +1,11 @@
-//! Stateless operators: filter, map, filter_map and flat_map.
+//! Stateless operators: filter, map, filter_map, flat_map and partition.
 //!
 //! Each is a struct around the next; nested, they are the loop body. `*Blueprint` is the same
 //! nest before a shard has its own copy of it.
 
 use std::marker::PhantomData;
 
-use crate::record::{Emitted, FrameHeader, Item, Marker, Record};
+use crate::record::{Emitted, FrameHeader, Item, Marker, Record, Sided, SidedView};
 
 use super::blueprint::{Blueprint, Wiring};
 use super::out::{Out, OutEach};
@@ -28,6 +28,9 @@ pub struct Map<R>(PhantomData<fn() -> R>);
 /// Marks a flat_map to records of type `R`.
 #[derive(Debug)]
 pub struct FlatMap<R>(PhantomData<fn() -> R>);
+/// Marks a parting of records: some go on, the others to the side.
+#[derive(Debug)]
+pub struct Partition;
 
 impl<Kind, F, N> Operator<Kind, F, N> {
     pub(crate) fn new(function: F, next: N) -> Self {
@@ -60,6 +63,20 @@ where
     #[inline(always)]
     fn push(&mut self, header: &FrameHeader, view: I::View<'_>) -> Flow {
         if (self.function)(view) { self.next.push(header, view) } else { Flow::Ready }
+    }
+}
+
+impl<R, F, N> Push<R> for Operator<Partition, F, N>
+where
+    R: Record,
+    F: for<'a> Fn(R::View<'a>) -> bool + Send,
+    N: Push<Sided<R, R>>,
+{
+    #[inline(always)]
+    fn push(&mut self, header: &FrameHeader, view: R::View<'_>) -> Flow {
+        let sided =
+            if (self.function)(view) { SidedView::Main(view) } else { SidedView::Side(view) };
+        self.next.push(header, sided)
     }
 }
 
@@ -118,6 +135,18 @@ where
     B: Blueprint<I>,
 {
     type Push = Operator<Filter, F, B::Push>;
+    fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
+        Operator::new(self.function.clone(), self.next.build(wiring))
+    }
+}
+
+impl<R, F, B> Blueprint<R> for Operator<Partition, F, B>
+where
+    R: Record,
+    F: for<'a> Fn(R::View<'a>) -> bool + Clone + Send + Sync + 'static,
+    B: Blueprint<Sided<R, R>>,
+{
+    type Push = Operator<Partition, F, B::Push>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
         Operator::new(self.function.clone(), self.next.build(wiring))
     }

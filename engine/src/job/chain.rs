@@ -11,8 +11,9 @@ use std::sync::Arc;
 use crate::chain::operators::{Joined, MergeByPosition, PairOperator};
 use crate::chain::{
     Blueprint, ExchangeId, Filter, FlatMap, KeyFn, KeyedOperator, Map, Operator, Out, OutEach,
+    Partition,
 };
-use crate::record::{Item, Record};
+use crate::record::{Item, Record, Sided};
 use crate::shard::{Inputs, KeyedBody, PairBody, RingStage};
 use crate::state::OperatorId;
 
@@ -192,9 +193,12 @@ impl<C, Kind, F> Then<C, Kind, F> {
 
 macro_rules! chain_then {
     ([$($generics:tt)*] $kind:ty, $out:ty, $($bound:tt)*) => {
+        chain_then!(Chain; [$($generics)*] $kind, $out, $($bound)*);
+    };
+    ($chain:path; [$($generics:tt)*] $kind:ty, $out:ty, $($bound:tt)*) => {
         impl<C, F $($generics)*> Chain for Then<C, $kind, F>
         where
-            C: Chain,
+            C: $chain,
             F: $($bound)* + Clone + Send + Sync + 'static,
         {
             type Out = $out;
@@ -221,4 +225,8 @@ chain_then!([] Filter, C::Out, for<'a> Fn(<C::Out as Item>::View<'a>) -> bool);
 chain_then!([, R: Record] Map<R>, R, for<'o, 'a> Fn(<C::Out as Item>::View<'a>, Out<'o, 'a, R>));
 chain_then!(
     [, R: Record] FlatMap<R>, R, for<'o, 'a> Fn(<C::Out as Item>::View<'a>, OutEach<'o, 'a, R>)
+);
+chain_then!(
+    Chain<Out = R>;
+    [, R: Record] Partition, Sided<R, R>, for<'a> Fn(R::View<'a>) -> bool
 );

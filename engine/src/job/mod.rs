@@ -21,6 +21,7 @@ mod places;
 mod restore;
 mod running;
 mod settings;
+mod sides;
 mod stream;
 mod supervise;
 
@@ -33,6 +34,7 @@ pub use input::{Files, Source, SourceOptions, Splits};
 pub use keyed::Keyed;
 pub use running::{CheckpointReport, JobReport, JobSnapshot, Latencies, RunningJob};
 pub use settings::{Driver, Settings, core_count};
+pub use sides::Main;
 pub use stream::{Changelog, Stream};
 pub use supervise::{Supervisor, supervise};
 

@@ -49,6 +49,10 @@ impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
         Self { chain, item: PhantomData }
     }
 
+    pub(super) fn into_chain(self) -> C {
+        self.chain
+    }
+
     /// Keeps the items for which `keep` answers true.
     pub fn filter<F>(self, keep: F) -> Stream<I, Then<C, Filter, F>>
     where

@@ -82,6 +82,23 @@ impl<I: Item, T: Copy + 'static> Item for Paired<I, T> {
     type View<'a> = (I::View<'a>, T);
 }
 
+/// Items of two kinds: those that go on, and those of a side output, such as late records.
+#[derive(Debug)]
+pub struct Sided<M, S>(std::marker::PhantomData<fn() -> (M, S)>);
+
+/// An item that goes on, or one of the side output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SidedView<M, S> {
+    /// It goes on.
+    Main(M),
+    /// It goes to the side.
+    Side(S),
+}
+
+impl<M: Item, S: Record> Item for Sided<M, S> {
+    type View<'a> = SidedView<M::View<'a>, S::View<'a>>;
+}
+
 /// What a closure emitted: nothing yet, a view that borrows, or a record of its own.
 pub enum Emitted<'a, R: Record> {
     /// Nothing.
