@@ -1,6 +1,11 @@
-//! How streams part and meet: splits and side outputs, by what comes out of them.
+//! How streams part and meet: splits, unions, spreads, by what comes out of them.
 
-use pelton::{Driver, Engine, Job, Stream};
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails at that line")]
+
+use std::collections::BTreeMap;
+
+use pelton::{Job, Stream};
+use pelton_tests::runs::{self, settings};
 
 #[pelton::record]
 struct Number {
@@ -26,24 +31,81 @@ fn parted(numbers: Stream<Number>) -> (Stream<Text>, Stream<Text>) {
     (even, odd)
 }
 
+fn texts(rows: Vec<Text>) -> Vec<String> {
+    let mut texts: Vec<_> = rows.into_iter().map(|row| row.text).collect();
+    texts.sort_unstable();
+    texts
+}
+
 #[test]
 fn a_split_gives_each_record_to_one_of_two_streams() {
-    for shards in [1, 3] {
-        for seed in 0..4 {
-            let job = Job::new();
-            let (even, odd) = parted(job.records(numbers(2_000)));
-            let (even, odd) = (even.collect(), odd.collect());
-            Engine::new().shards(shards).driver(Driver::Simulator { seed }).run(job).unwrap();
-            for (rows, rest, name) in [(even, 0, "even"), (odd, 1, "odd")] {
-                let mut rows: Vec<_> = rows.take_rows().into_iter().map(|row| row.text).collect();
-                let expected = (0..2_000_u64).filter(|number| number % 2 == rest);
-                let mut expected: Vec<_> = expected
-                    .flat_map(|number| (0..number % 3).map(move |_| format!("{name} {number}")))
-                    .collect();
-                rows.sort_unstable();
-                expected.sort_unstable();
-                assert_eq!(rows, expected);
-            }
+    for run in 0..12 {
+        let job = Job::new();
+        let (even, odd) = parted(job.records(numbers(2_000)));
+        let (even, odd) = (even.collect(), odd.collect());
+        runs::run(&settings(run), job).unwrap();
+        for (rows, rest, name) in [(even, 0, "even"), (odd, 1, "odd")] {
+            let expected = (0..2_000_u64).filter(|number| number % 2 == rest);
+            let mut expected: Vec<_> = expected
+                .flat_map(|number| (0..number % 3).map(move |_| format!("{name} {number}")))
+                .collect();
+            expected.sort_unstable();
+            assert_eq!(texts(rows.take_rows()), expected, "run {run}");
         }
+    }
+}
+
+#[pelton::job]
+fn met(left: Stream<Number>, right: Stream<Number>) -> (Stream<Text>, Stream<Text>) {
+    let doubled = left.flat_map(|n| [n, n]);
+    let both = doubled.union(right.filter(|n| n.number % 2 == 1)).fork();
+    let spread = both.clone().rebalance();
+    let spread = spread.map(|n| Text { number: n.number, text: format!("{}", n.number) });
+    let counts = both.key_by(|n| n.number).count().named("counts").at_end().changes();
+    let counts = counts.map(|c| Text { number: c.key, text: format!("{} {}", c.key, c.value) });
+    (spread, counts)
+}
+
+#[test]
+fn a_union_has_all_records_of_both_streams_and_a_rebalance_loses_none() {
+    for run in 0..12 {
+        let job = Job::new();
+        let (left, right) = (job.records(numbers(900)), job.records(numbers(1_500)));
+        let (spread, counts) = met(left, right);
+        let (spread, counts) = (spread.collect(), counts.collect());
+        runs::run(&settings(run), job).unwrap();
+        let mut expected: BTreeMap<u64, u64> = (0..900).map(|number| (number, 2)).collect();
+        for number in (0..1_500).filter(|number| number % 2 == 1) {
+            *expected.entry(number).or_default() += 1;
+        }
+        let each = expected.iter().flat_map(|(number, count)| (0..*count).map(move |_| number));
+        let mut each: Vec<_> = each.map(u64::to_string).collect();
+        each.sort_unstable();
+        assert_eq!(texts(spread.take_rows()), each, "run {run}");
+        let mut lines: Vec<_> =
+            expected.iter().map(|(number, count)| format!("{number} {count}")).collect();
+        lines.sort_unstable();
+        assert_eq!(texts(counts.take_rows()), lines, "run {run}");
+    }
+}
+
+#[pelton::job]
+fn to_all(numbers: Stream<Number>) -> Stream<Text> {
+    let copies = numbers.flat_map(|n| (0..n.number % 3).map(move |_| n)).broadcast();
+    copies.map(|n| Text { number: n.number, text: format!("{}", n.number) })
+}
+
+#[test]
+fn a_broadcast_gives_every_shard_a_copy() {
+    for run in 0..12 {
+        let job = Job::new();
+        let rows = to_all(job.records(numbers(600))).collect();
+        let settings = settings(run);
+        runs::run(&settings, job).unwrap();
+        let copies = |number: u64| 0..number % 3 * u64::from(settings.shard_count);
+        let each = (0..600_u64).flat_map(|number| copies(number).map(move |_| number.to_string()));
+        let mut each: Vec<_> = each.collect();
+        each.sort_unstable();
+        assert_eq!(texts(rows.take_rows()), each, "run {run}");
     }
 }

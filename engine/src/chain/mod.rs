@@ -34,7 +34,9 @@ mod stateless;
 
 pub use blueprint::{Blueprint, ExchangeId, Wiring};
 pub use described::{OperatorState, StateLayout};
-pub use exchange::{ByKey, ByPosition, Exchange, ExchangeBlueprint, Route};
+pub use exchange::{
+    Broadcast, BroadcastBlueprint, ByKey, ByPosition, Exchange, ExchangeBlueprint, Local, Route,
+};
 pub(crate) use fanout::{BranchBlueprint, Fanout, ForkBlueprint};
 pub use operator::{Due, KeyedOperator};
 pub use out::{KeyFn, KeyOut, Out, OutEach};

@@ -11,13 +11,15 @@ use crate::state::Store;
 
 use super::inputs::{Change, Inputs};
 use super::{Stage, StageError, TurnContext};
-use crate::checkpoint::{PartEpoch, Seat};
+use crate::checkpoint::{PartBody, PartEpoch, Seat};
 use crate::state::ExpiryClock;
 
 /// The loop body of a stage.
 pub(crate) trait Body: Send {
     /// The terminal at the end of the body.
     type Terminal: Terminal;
+    /// Whether there is state to freeze at a barrier.
+    const KEEPS_STATE: bool = true;
     /// Brings the state of the next few frames' keys nearer: a hint.
     fn touch(&self, _state: &Store, _hashes: &[KeyHash]) {}
     /// How many records the operator has dropped as too late for anything.
@@ -219,8 +221,13 @@ impl<B: Body> RingStage<B> {
             PartEpoch::At(_) => self.reached().min(EventTime(EventTime::MAX.0 - 1)),
             PartEpoch::Last => EventTime::MAX,
         };
-        if let Some(seat) = &mut self.seat {
-            seat.freeze(epoch, &mut self.store, watermark, self.body.dropped_count());
+        match &mut self.seat {
+            Some(seat) if B::KEEPS_STATE => {
+                seat.freeze(epoch, &mut self.store, watermark, self.body.dropped_count());
+            }
+            // A stage without state says that it has passed, as a source without splits does.
+            Some(seat) => seat.say(epoch, PartBody::Splits(Vec::new())),
+            None => {}
         }
     }
 

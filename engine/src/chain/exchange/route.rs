@@ -1,0 +1,90 @@
+//! Where the records of an exchange go.
+
+use std::marker::PhantomData;
+
+use crate::record::{FrameHeader, Item, Key, KeyHash};
+use crate::route::{RangeTable, ShardId};
+
+use super::super::operators::merge_key_hash;
+use super::super::out::KeyFn;
+
+/// Where a record goes.
+pub trait Route<I: Item>: Clone + Send + Sync + 'static {
+    /// The route from this shard.
+    fn at(&self, _shard: ShardId) -> Self {
+        self.clone()
+    }
+
+    /// The hash that the record goes under.
+    fn hash(&self, header: &FrameHeader, view: I::View<'_>) -> KeyHash;
+
+    /// That hash, and the shard: as a rule the one that owns its slot.
+    #[inline(always)]
+    fn target(
+        &self,
+        header: &FrameHeader,
+        view: I::View<'_>,
+        ranges: &RangeTable,
+    ) -> (KeyHash, ShardId) {
+        let hash = self.hash(header, view);
+        (hash, ranges.owner(hash))
+    }
+}
+
+/// By the record's key.
+#[derive(Debug)]
+pub struct ByKey<K, F> {
+    /// Reads the key.
+    pub key_fn: F,
+    key: PhantomData<fn() -> K>,
+}
+
+impl<K, F: Clone> Clone for ByKey<K, F> {
+    fn clone(&self) -> Self {
+        Self { key_fn: self.key_fn.clone(), key: PhantomData }
+    }
+}
+
+impl<K, F> ByKey<K, F> {
+    pub(crate) fn new(key_fn: F) -> Self {
+        Self { key_fn, key: PhantomData }
+    }
+}
+
+impl<I: Item, K: Key, F: KeyFn<I, K>> Route<I> for ByKey<K, F> {
+    #[inline(always)]
+    fn hash(&self, _: &FrameHeader, view: I::View<'_>) -> KeyHash {
+        K::hash(self.key_fn.key(view))
+    }
+}
+
+/// By ingress position: what branched from one record meets again, and records spread evenly.
+#[derive(Debug, Clone, Copy)]
+pub struct ByPosition;
+
+impl<I: Item> Route<I> for ByPosition {
+    #[inline(always)]
+    fn hash(&self, header: &FrameHeader, _: I::View<'_>) -> KeyHash {
+        merge_key_hash(header.position, header.ordinal)
+    }
+}
+
+/// To the shard that it comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Local(pub ShardId);
+
+impl<I: Item> Route<I> for Local {
+    fn at(&self, shard: ShardId) -> Self {
+        Self(shard)
+    }
+
+    #[inline(always)]
+    fn hash(&self, header: &FrameHeader, _: I::View<'_>) -> KeyHash {
+        header.key_hash
+    }
+
+    #[inline(always)]
+    fn target(&self, header: &FrameHeader, _: I::View<'_>, _: &RangeTable) -> (KeyHash, ShardId) {
+        (header.key_hash, self.0)
+    }
+}
