@@ -200,7 +200,8 @@ fn soak(seconds: u64, forgets: bool) -> Vec<Sample> {
     assert_eq!(report.counts.total.accepted, count);
     let made = report.checkpoints.unwrap().stats;
     assert_eq!(made.failed_count, 0, "{made:?}");
-    assert!(made.count >= seconds * 10, "{} checkpoints in {seconds} s", made.count);
+    // A twentieth of what a quiet machine makes: enough of them that what each leaves would be seen.
+    assert!(made.count >= seconds, "{} checkpoints in {seconds} s", made.count);
     eprintln!("{seconds} s, {count} records, {} checkpoints, {} bytes", made.count, made.bytes);
     samples
 }
