@@ -8,7 +8,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::chain::operators::{Joined, MergeByPosition, PairOperator};
+use crate::chain::operators::PairOperator;
 use crate::chain::{
     Blueprint, ExchangeId, Filter, FlatMap, KeyFn, KeyedOperator, Map, Operator, Out, OutEach,
     Partition,
@@ -136,30 +136,39 @@ where
     }
 }
 
-/// The root of a chain behind a merge of two branches.
+/// The root of a chain behind an operator of two inputs, which `M` makes.
 #[derive(Debug)]
-pub(crate) struct Merged<L, R> {
+pub struct PairOperated<M> {
     pub(super) graph: Graph,
     pub(super) exchanges: [ExchangeId; 2],
     pub(super) level: Level,
     pub(super) id: OperatorId,
     pub(super) name: OperatorNames,
-    pub(super) sides: PhantomData<fn() -> (L, R)>,
+    pub(super) make: M,
 }
 
-impl<L: Record, R: Record> Chain for Merged<L, R> {
-    type Out = Joined<L, R>;
+impl<Op, M> Chain for PairOperated<M>
+where
+    Op: PairOperator,
+    M: Fn(OperatorId) -> Op + Clone + Send + Sync + 'static,
+{
+    type Out = Op::Out;
 
     fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
-        let Self { graph, exchanges, level, id, .. } = self;
-        let describe = move || MergeByPosition::<L, R>::new(id).states();
-        graph.add_keyed_stage(level, id, describe, move |stage| {
-            let consumers = exchanges.map(|exchange| stage.take_consumers(exchange));
-            let inputs = Inputs::new(consumers, stage.wiring.wakers);
-            let push = terminal.build(&mut stage.wiring);
-            let body = PairBody::new(stage.name(id), MergeByPosition::<L, R>::new(id), push);
-            Box::new(RingStage::new(inputs, body, stage.take_start()))
-        });
+        let Self { graph, exchanges, level, id, make, .. } = self;
+        let described = make.clone();
+        graph.add_keyed_stage(
+            level,
+            id,
+            move || described(id).states(),
+            move |stage| {
+                let consumers = exchanges.map(|exchange| stage.take_consumers(exchange));
+                let inputs = Inputs::new(consumers, stage.wiring.wakers);
+                let push = terminal.build(&mut stage.wiring);
+                let body = PairBody::new(stage.name(id), make(id), push);
+                Box::new(RingStage::new(inputs, body, stage.take_start()))
+            },
+        );
     }
 
     fn graph(&self) -> &Graph {

@@ -109,6 +109,10 @@ where
         Self { chain, key_fn, order: ArrivalOrder, record: PhantomData }
     }
 
+    pub(super) fn into_parts(self) -> (C, F) {
+        (self.chain, self.key_fn)
+    }
+
     /// Lets each key's records wait for the watermark, and applies them by event time; those of
     /// one time by `rank`, such as a transaction's number. Exact for any split of the input and
     /// for records that are out of order within the source's lateness.

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::chain::operators::Joined;
+use crate::chain::operators::{Joined, MergeByPosition};
 use crate::chain::{
     ByPosition, ExchangeBlueprint, Filter, FlatMap, ForkBlueprint, KeyOut, Map, Out, OutEach,
     OutputBlueprint, OutputMeters,
@@ -15,7 +15,7 @@ use crate::chain::{
 use crate::record::{Change, Item, Key, Record};
 use crate::sink::{CollectSink, SinkFactory};
 
-use super::chain::{Chain, Merged, Root, Then};
+use super::chain::{Chain, PairOperated, Root, Then};
 use super::graph::{Level, branches};
 use super::keyed::Keyed;
 
@@ -129,7 +129,8 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         let (id, name) = graph.add_operator("merge", std::iter::empty());
         self.chain.attach(ExchangeBlueprint { id: exchanges[0], route: ByPosition });
         other.chain.attach(ExchangeBlueprint { id: exchanges[1], route: ByPosition });
-        Stream::new(Merged { graph, exchanges, level, id, name, sides: PhantomData })
+        let make = MergeByPosition::<R, R2>::new;
+        Stream::new(PairOperated { graph, exchanges, level, id, name, make })
     }
 
     /// A stream that can be used several times: its records are kept in a batch that every

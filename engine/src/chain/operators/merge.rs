@@ -13,50 +13,10 @@
 
 use std::marker::PhantomData;
 
-use crate::chain::{OperatorState, StateLayout};
+use super::pair::{PairOperator, Side};
+use crate::chain::{Due, OperatorState, StateLayout};
 use crate::record::{Fixed, Frame, FrameHeader, IngressPosition, Item, KeyHash, Layout, Record};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};
-
-/// Which input of two a frame came by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The first input.
-    Left,
-    /// The second input.
-    Right,
-}
-
-/// An operator with two inputs: the sibling of `KeyedOperator`.
-///
-/// For each frame the body calls `apply`; where that answers an emission, it pushes `output` (again,
-/// while it is refused) and then calls `done`.
-pub trait PairOperator: Send + 'static {
-    /// The record of the first input.
-    type Left: Record;
-    /// The record of the second input.
-    type Right: Record;
-    /// The item that leaves.
-    type Out: Item;
-    /// What `apply` hands to `output` and `done`.
-    type Emission: Copy + Send;
-
-    /// The states that it keeps, one description an operator id.
-    fn states(&self) -> Vec<OperatorState>;
-
-    /// Changes state for one frame of one side; runs exactly once a frame.
-    fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>) -> Option<Self::Emission>;
-
-    /// The item for an emission, from the frame that made it and from state; pure.
-    fn output<'a>(
-        &self,
-        state: &'a Store,
-        emission: Self::Emission,
-        frame: Frame<'a>,
-    ) -> <Self::Out as Item>::View<'a>;
-
-    /// The emission's item has been taken.
-    fn done(&mut self, state: &mut Store, emission: Self::Emission);
-}
 
 /// A record of each input.
 #[derive(Debug)]
@@ -139,7 +99,13 @@ impl<L: Record, R: Record> PairOperator for MergeByPosition<L, R> {
         }]
     }
 
-    fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>) -> Option<MergeEmission> {
+    fn apply(
+        &mut self,
+        state: &mut Store,
+        side: Side,
+        frame: Frame<'_>,
+        _: Due,
+    ) -> Option<MergeEmission> {
         let header = frame.header();
         let key = position_bytes(header.position, header.ordinal);
         debug_assert_eq!(header.key_hash, KeyHash::of(&key), "invariant 1");
@@ -158,19 +124,26 @@ impl<L: Record, R: Record> PairOperator for MergeByPosition<L, R> {
 
     #[inline(always)]
     fn output<'a>(
-        &self,
+        &'a self,
         state: &'a Store,
         emission: MergeEmission,
         frame: Frame<'a>,
-    ) -> (L::View<'a>, R::View<'a>) {
+    ) -> (FrameHeader, (L::View<'a>, R::View<'a>)) {
         let stored = Frame::new(state.value(emission.stored));
-        match emission.came {
+        let views = match emission.came {
             Side::Left => (frame.view::<L>(), stored.view::<R>()),
             Side::Right => (stored.view::<L>(), frame.view::<R>()),
-        }
+        };
+        (frame.header(), views)
     }
 
-    fn done(&mut self, state: &mut Store, emission: MergeEmission) {
+    fn done(
+        &mut self,
+        state: &mut Store,
+        emission: MergeEmission,
+        _: Frame<'_>,
+    ) -> Option<MergeEmission> {
         state.delete_at(emission.stored);
+        None
     }
 }

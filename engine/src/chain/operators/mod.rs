@@ -15,7 +15,9 @@ mod exact;
 mod exact_head;
 mod exact_log;
 mod fold;
+mod join;
 mod merge;
+mod pair;
 mod pane;
 mod process;
 mod process_context;
@@ -28,8 +30,13 @@ mod sorted;
 pub use aggregate::{Aggregate, AggregateEmission, Emit};
 pub use exact::{ExactSpec, ExactWindows, Windowed};
 pub use fold::{Count, CountSum, CountSumSquares, Fold, Invertible, Merge, Sum};
+pub use join::{
+    Anti, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinKind, LeftOuter, MaybeBoth,
+    MaybeLeft, MaybeRight, Pairs, RightOuter, Semi, SortedPair,
+};
 pub(crate) use merge::merge_key_hash;
-pub use merge::{Joined, MergeByPosition, MergeEmission, PairOperator, Side};
+pub use merge::{Joined, MergeByPosition, MergeEmission};
+pub use pair::{PairOperator, Side};
 pub use pane::{PaneSpec, PaneWindows, WindowOutput, WindowView};
 pub use process::{Process, ProcessFunction};
 pub use process_context::ProcessContext;

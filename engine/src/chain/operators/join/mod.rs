@@ -1,0 +1,22 @@
+//! Joins of two keyed streams, all over the same state: frames by key and time.
+//!
+//! | operator | pairs | unmatched rows leave |
+//! |---|---|---|
+//! | [`IntervalJoin`] | whose times are no further apart than two bounds | when no partner can come any more |
+//! | [`AsOfJoin`] | a row with the version of the other side that held at its time | with the row |
+//!
+//! Which rows leave is the [`JoinKind`]: inner, outer to either or both sides, semi, anti.
+
+mod as_of;
+mod buckets;
+mod interval;
+mod kind;
+mod ordered;
+
+pub use as_of::AsOfJoin;
+pub use interval::{Interval, IntervalJoin};
+pub use kind::{
+    Anti, FullOuter, Inner, JoinKind, LeftOuter, MaybeBoth, MaybeLeft, MaybeRight, Pairs,
+    RightOuter, Semi,
+};
+pub use ordered::SortedPair;

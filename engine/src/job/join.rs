@@ -1,0 +1,155 @@
+//! Joins of two keyed streams.
+//!
+//! `orders.key_by(|o| o.id).join(payments.key_by(|p| p.order))` is a pair of keyed streams; what is
+//! called on it last becomes the operator behind two exchanges that route by the same key.
+
+use std::marker::PhantomData;
+
+use crate::chain::operators::{
+    Anti, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinKind, LeftOuter, PairOperator,
+    RightOuter, Semi, SortedPair,
+};
+use crate::chain::{ByKey, ExchangeBlueprint, KeyFn};
+use crate::record::{Key, Record, TimeSpan};
+use crate::state::OperatorId;
+
+use super::chain::{Chain, PairOperated};
+use super::keyed::Keyed;
+use super::stream::{Stream, next_level};
+
+/// Two streams that are grouped by the same key. `J` says which rows a join lets leave.
+#[derive(Debug)]
+#[must_use = "a pair of streams does nothing until a join is called on it"]
+pub struct KeyedPair<L, R, K, CL, CR, FL, FR, J = Inner> {
+    chains: (CL, CR),
+    keys: (FL, FR),
+    in_time_order: bool,
+    kinds: PhantomData<fn() -> (L, R, K, J)>,
+}
+
+impl<L, K, C, F> Keyed<L, K, C, F>
+where
+    L: Record,
+    K: Key,
+    C: Chain<Out = L>,
+    F: KeyFn<L, K>,
+{
+    /// Pairs this stream, the left one, with another that is grouped by the same key.
+    pub fn join<R, C2, F2>(self, right: Keyed<R, K, C2, F2>) -> KeyedPair<L, R, K, C, C2, F, F2>
+    where
+        R: Record,
+        C2: Chain<Out = R>,
+        F2: KeyFn<R, K>,
+    {
+        let ((left, left_key), (right, right_key)) = (self.into_parts(), right.into_parts());
+        KeyedPair {
+            chains: (left, right),
+            keys: (left_key, right_key),
+            in_time_order: false,
+            kinds: PhantomData,
+        }
+    }
+}
+
+impl<L, R, K, CL, CR, FL, FR, J> KeyedPair<L, R, K, CL, CR, FL, FR, J> {
+    fn of_kind<J2>(self) -> KeyedPair<L, R, K, CL, CR, FL, FR, J2> {
+        let Self { chains, keys, in_time_order, .. } = self;
+        KeyedPair { chains, keys, in_time_order, kinds: PhantomData }
+    }
+
+    /// Left rows without a partner leave too.
+    pub fn left_outer(self) -> KeyedPair<L, R, K, CL, CR, FL, FR, LeftOuter> {
+        self.of_kind()
+    }
+
+    /// Right rows without a partner leave too.
+    pub fn right_outer(self) -> KeyedPair<L, R, K, CL, CR, FL, FR, RightOuter> {
+        self.of_kind()
+    }
+
+    /// Rows of either side without a partner leave too.
+    pub fn full_outer(self) -> KeyedPair<L, R, K, CL, CR, FL, FR, FullOuter> {
+        self.of_kind()
+    }
+
+    /// Left rows that have a partner leave, once each and alone.
+    pub fn semi(self) -> KeyedPair<L, R, K, CL, CR, FL, FR, Semi> {
+        self.of_kind()
+    }
+
+    /// Left rows that have no partner leave, alone.
+    pub fn anti(self) -> KeyedPair<L, R, K, CL, CR, FL, FR, Anti> {
+        self.of_kind()
+    }
+
+    /// Lets the rows of both streams wait for the watermark, and applies them by event time; at one
+    /// time the right one first.
+    pub fn in_time_order(mut self) -> Self {
+        self.in_time_order = true;
+        self
+    }
+}
+
+impl<L, R, K, CL, CR, FL, FR, J> KeyedPair<L, R, K, CL, CR, FL, FR, J>
+where
+    L: Record,
+    R: Record,
+    K: Key,
+    CL: Chain<Out = L>,
+    CR: Chain<Out = R>,
+    FL: KeyFn<L, K>,
+    FR: KeyFn<R, K>,
+    J: JoinKind,
+{
+    /// Puts an operator behind two exchanges. `own` names its states beside its main one.
+    fn operate<Op, M>(
+        self,
+        kind: &str,
+        own: &'static [&'static str],
+        make: M,
+    ) -> Stream<Op::Out, impl Chain<Out = Op::Out>>
+    where
+        Op: PairOperator<Left = L, Right = R>,
+        M: Fn(OperatorId, (FL, FR)) -> Op + Clone + Send + Sync + 'static,
+    {
+        let Self { chains: (left, right), keys, in_time_order, .. } = self;
+        let graph = left.graph().clone();
+        let exchanges = [graph.add_exchange(), graph.add_exchange()];
+        let level = next_level(left.level().max(right.level()));
+        let waiting = if in_time_order { &["waiting"][..] } else { &[] };
+        let (id, name) = graph.add_operator(kind, own.iter().chain(waiting).copied());
+        left.attach(ExchangeBlueprint { id: exchanges[0], route: ByKey::new(keys.0.clone()) });
+        right.attach(ExchangeBlueprint { id: exchanges[1], route: ByKey::new(keys.1.clone()) });
+        let own_count = u16::try_from(own.len()).expect("an operator has few states");
+        let make = move |id: OperatorId| {
+            let waiting = OperatorId(id.0 + 1 + own_count);
+            let operator = make(id, keys.clone());
+            SortedPair::<Op, K, FL, FR>::new(waiting, operator, keys.clone(), in_time_order)
+        };
+        Stream::new(PairOperated { graph, exchanges, level, id, name, make })
+    }
+
+    /// Interval join: pairs with `left + lower <= right <= left + upper` in event time, both bounds
+    /// included; either may be negative. A pair leaves when its later row has come. See
+    /// [`IntervalJoin`] for costs and state.
+    pub fn between(
+        self,
+        lower: TimeSpan,
+        upper: TimeSpan,
+    ) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
+        let interval = Interval { lower, upper };
+        let own = IntervalJoin::<K, L, R, FL, FR, J>::SUFFIXES;
+        self.operate("interval_join", own, move |id, keys| {
+            IntervalJoin::<K, L, R, FL, FR, J>::new(id, interval, keys)
+        })
+    }
+
+    /// As-of join: each left row with the version of the right table that holds at its time, a
+    /// right row being its key's version until the next one. With `in_time_order` it is the version
+    /// of the left row's event time, else the newest one that has come. See [`AsOfJoin`].
+    pub fn as_of(self) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
+        self.operate("as_of_join", &[], move |id, keys| {
+            AsOfJoin::<K, L, R, FL, FR, J>::new(id, keys)
+        })
+    }
+}
