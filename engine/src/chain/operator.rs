@@ -51,6 +51,12 @@ pub trait KeyedOperator: Send + 'static {
     /// Tells the wall clock's time, in microseconds since 1970; once a turn.
     fn tick(&mut self, _wall_micros: i64) {}
 
+    /// When something is due by the wall clock, in microseconds since 1970: `advance` is asked then,
+    /// though nothing has come.
+    fn next_wall_micros(&self) -> Option<i64> {
+        None
+    }
+
     /// Changes the key's state for one record; runs exactly once a record.
     fn apply(
         &mut self,

@@ -137,12 +137,13 @@ impl Engine {
     /// Starts `job` and returns at once.
     ///
     /// # Errors
-    /// A setting out of bounds, two operators of one name, a source that can't be opened, a
-    /// driver that can't start.
+    /// A setting out of bounds, two operators of one name, an operator that can't work as it was
+    /// asked for, a source that can't be opened, a driver that can't start.
     pub fn start(&self, job: Job) -> Result<RunningJob, JobError> {
         let settings = self.checked_settings()?;
         let mut plan = job.into_plan();
         check_names(&plan.operator_names)?;
+        plan.check()?;
         // Last stages first; the sort is stable, so a plan is served in one order always.
         plan.stages.sort_by_key(|stage| std::cmp::Reverse(stage.level));
         let cores = core_affinity::get_core_ids().unwrap_or_default();
@@ -159,6 +160,7 @@ impl Engine {
         for source in &mut plan.sources {
             source(&mut context)?;
         }
+        plan.check()?;
         let splits = context.places.finish()?;
         let mode = if simulated { WriterMode::Inline } else { WriterMode::Thread };
         for_each_output(&plan, durability.as_ref(), &clock, mode, |output, start| {

@@ -49,6 +49,14 @@ pub enum JobError {
         /// The name.
         name: String,
     },
+    /// An operator that can't work, as it was asked for.
+    #[error("operator `{operator}` can't work: {problem}")]
+    Operator {
+        /// The operator, by name.
+        operator: String,
+        /// What is wrong, and what to do.
+        problem: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Somebody called [`RunningJob::abort`](super::RunningJob::abort).
     #[error("the job was aborted; what was not written is dropped")]
     Aborted,

@@ -6,7 +6,7 @@
 //! Invariant: an exchange leads from a stage to one of a higher level, so the graph has no loop
 //! and serving by falling level serves last stages first.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +19,7 @@ use crate::source::SourceError;
 use crate::state::OperatorId;
 
 use super::engine::OpenContext;
+use super::error::JobError;
 
 /// Where a stage stands between the sources (0) and the last sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,11 +100,49 @@ pub(crate) struct Plan {
     pub(crate) participants: Vec<(String, Arc<dyn OutputParticipant>)>,
     pub(crate) outputs: Vec<Arc<OutputMeters>>,
     pub(crate) push_closers: Vec<Box<dyn Fn() + Send + Sync>>,
+    pub(crate) checks: Vec<OperatorCheck>,
 }
 
-/// A handle to the plan; every stream of a job holds one.
+impl Plan {
+    /// Asks every operator whether it can work. Once before anything is built, and again when the
+    /// sources were opened: then they know more.
+    pub(super) fn check(&self) -> Result<(), JobError> {
+        for OperatorCheck { names, time, check } in &self.checks {
+            if let Some(problem) = check(time) {
+                let operator = self.operator_names[names.first].clone();
+                return Err(JobError::Operator { operator, problem });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a stream's source knows of event time.
+#[derive(Debug, Default)]
+pub(crate) struct SourceTime {
+    /// Its records have an `#[event_time]` field.
+    pub(crate) has_field: bool,
+    /// Its watermark moves before the end of the input.
+    pub(crate) has_lateness: bool,
+    /// It may never end; known once it was opened.
+    pub(crate) is_unbounded: Cell<bool>,
+}
+
+/// Why an operator can't work, if it can't.
+pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
+type Check = Box<dyn Fn(&SourceTime) -> Option<Problem>>;
+
+/// A check of an operator, with what it needs to be told.
+pub(crate) struct OperatorCheck {
+    names: OperatorNames,
+    time: Rc<SourceTime>,
+    check: Check,
+}
+
+/// A handle to the plan, and to the source of the stream that holds it; every stream of a job holds
+/// one.
 #[derive(Clone, Default)]
-pub struct Graph(pub(super) Rc<RefCell<Plan>>);
+pub struct Graph(pub(super) Rc<RefCell<Plan>>, Rc<SourceTime>);
 
 impl std::fmt::Debug for Graph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -136,6 +175,21 @@ impl Graph {
         }
         let names = OperatorNames { first, end: plan.operator_names.len() };
         (OperatorId(id), names)
+    }
+
+    /// The same plan, in the hands of a stream of another source.
+    pub(super) fn with_time(&self, time: Rc<SourceTime>) -> Self {
+        Self(Rc::clone(&self.0), time)
+    }
+
+    /// Lets the operator be asked, when the job starts, whether it can work.
+    pub(super) fn add_check(
+        &self,
+        names: OperatorNames,
+        check: impl Fn(&SourceTime) -> Option<Problem> + 'static,
+    ) {
+        let check = OperatorCheck { names, time: Rc::clone(&self.1), check: Box::new(check) };
+        self.0.borrow_mut().checks.push(check);
     }
 
     /// Gives an operator, and all states that it keeps, another name.

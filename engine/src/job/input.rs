@@ -1,6 +1,6 @@
 //! Sources of a job: what they open, and how time and bad input are treated.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::source::{FileSettings, FileSplit, PushSplit, Rejected, SourceError, S
 
 use super::chain::Root;
 use super::engine::OpenContext;
-use super::graph::{Graph, Level, branches};
+use super::graph::{Graph, Level, SourceTime, branches};
 use super::limits;
 use super::stream::Stream;
 
@@ -131,6 +131,7 @@ type Register = Box<dyn Fn(&Graph)>;
 /// How a source treats time and bad input.
 pub struct SourceOptions<R: Record> {
     lateness: Option<TimeSpan>,
+    kept_lateness: TimeSpan,
     idle_after_ns: u64,
     rejects: Option<OpenSide<Rejected>>,
     late: Option<OpenSide<R>>,
@@ -141,6 +142,7 @@ impl<R: Record> Default for SourceOptions<R> {
     fn default() -> Self {
         Self {
             lateness: None,
+            kept_lateness: TimeSpan::ZERO,
             idle_after_ns: limits::IDLE_AFTER_NS_DEFAULT,
             rejects: None,
             late: None,
@@ -167,6 +169,16 @@ impl<R: Record> SourceOptions<R> {
     #[must_use]
     pub fn lateness(mut self, lateness: TimeSpan) -> Self {
         self.lateness = Some(lateness);
+        self
+    }
+
+    /// Lets late records into the job, up to so much past the watermark: for windows that have an
+    /// allowed lateness, which should be no less. What is later still goes to the late output. As
+    /// this is decided by the record's own split, it does not depend on how the job ran, and
+    /// neither does what such windows hold in the end.
+    #[must_use]
+    pub fn keep_late(mut self, lateness: TimeSpan) -> Self {
+        self.kept_lateness = lateness;
         self
     }
 
@@ -213,8 +225,15 @@ where
     // Filled when the source is opened, taken by each shard as it is built.
     let opened: Rc<RefCell<SplitsByShard<S::Split>>> = Rc::default();
     let filled = Rc::clone(&opened);
+    let time = Rc::new(SourceTime {
+        has_field: R::SCHEMA.event_time_index.is_some(),
+        has_lateness: options.lateness.is_some(),
+        is_unbounded: Cell::default(),
+    });
+    let opened_time = Rc::clone(&time);
     graph.add_source(move |context| {
         let splits = source.open(context)?;
+        opened_time.is_unbounded.set(splits.iter().any(|split| !split.bounded()));
         let mut by_shard: Vec<_> = (0..context.shard_count()).map(|_| Vec::new()).collect();
         context.begin_source(splits.len());
         for (index, mut split) in splits.into_iter().enumerate() {
@@ -235,6 +254,7 @@ where
         let splits = std::mem::take(&mut opened.borrow_mut()[shard]);
         let settings = SourceSettings {
             lateness: options.lateness,
+            kept_lateness: options.kept_lateness,
             idle_after_ns: options.idle_after_ns,
             rate: stage.rate_a_split.map(|rate| rate * count_of(&splits)),
             payload_bytes_max: stage.payload_bytes_max,
@@ -248,7 +268,7 @@ where
         };
         Box::new(SourceStage::new("source", splits, settings, fanout, outputs, start))
     });
-    Stream::new(Root { graph: graph.clone(), branches, level: Level(0) })
+    Stream::new(Root { graph: graph.with_time(time), branches, level: Level(0) })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few splits")]

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use crate::chain::operators::{
     Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec,
-    PaneWindows, Process, ProcessFunction, Sorted, Sum, WindowOutput, Windowed,
+    PaneWindows, Process, ProcessFunction, Sorted, Sum, Window, WindowOutput, Windowed,
 };
 use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator};
 use crate::record::{Change, Fixed, Key, Record, TimeSpan};
@@ -15,6 +15,7 @@ use crate::state::OperatorId;
 
 use super::chain::{Chain, Operated, OperatorBlueprint};
 use super::stream::{Changelog, Stream, next_level};
+use super::windowed::window_problem;
 
 /// A stream that is grouped by a key. `O` says in which order a key's records are applied.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ where
 }
 
 /// What stands behind an operator that `M` makes.
-type Root<M, O, F> = Operated<Ordered<M, O>, F>;
+pub(super) type Root<M, O, F> = Operated<Ordered<M, O>, F>;
 
 impl<R, K, C, F> Keyed<R, K, C, F>
 where
@@ -142,7 +143,12 @@ where
     O: Order<R>,
 {
     /// Puts an operator behind an exchange that routes by the key.
-    fn operate<Op, M>(self, kind: &str, suffixes: &'static [&'static str], make: M) -> Root<M, O, F>
+    pub(super) fn operate<Op, M>(
+        self,
+        kind: &str,
+        suffixes: &'static [&'static str],
+        make: M,
+    ) -> Root<M, O, F>
     where
         Op: KeyedOperator<Key = K, In = R>,
         M: Fn(OperatorId, bool) -> Op + Clone + Send + Sync + 'static,
@@ -216,9 +222,12 @@ where
         V: Merge,
         G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
     {
-        Stream::new(self.operate("windows", &[], move |id, _| {
+        let root = self.operate("windows", &[], move |id, _| {
             PaneWindows::<K, R, V, G>::new(id, spec, read.clone())
-        }))
+        });
+        let window = Window::hopping(spec.length, spec.slide);
+        root.graph.add_check(root.name, move |time| window_problem(&window, time).map(Into::into));
+        Stream::new(root)
     }
 
     /// Counts in tumbling windows of this length.

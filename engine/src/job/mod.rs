@@ -26,6 +26,7 @@ mod settings;
 mod sides;
 mod stream;
 mod supervise;
+mod windowed;
 
 pub use chain::{Chain, Operated, OperatorBlueprint, PairOperated, Root, Then};
 pub use checkpoints::{Begin, Checkpoints, Restart};
@@ -41,6 +42,7 @@ pub use settings::{Driver, Settings, core_count};
 pub use sides::Main;
 pub use stream::{Changelog, Stream};
 pub use supervise::{Supervisor, supervise};
+pub use windowed::WindowedStream;
 
 use crate::record::Record;
 use crate::source::{PushInput, VecSplit, push_source};

@@ -48,5 +48,6 @@ pub use layout_fields::TextFields;
 pub use layout_json::MisfitBytes;
 pub use layout_text::LayoutTextError;
 pub use schema::{FieldSchema, FieldType, Schema};
+pub(crate) use time::civil_from_days;
 pub use time::{EventTime, TimeSpan};
 pub use with::AsString;

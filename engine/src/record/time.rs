@@ -241,7 +241,7 @@ fn days_from_civil(year: u32, month: u32, day: u32) -> u32 {
 }
 
 /// The year, month and day of a count of days since 1970-01-01; the inverse of the above.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);

@@ -33,6 +33,8 @@ const SPLIT_ROWS_MAX: u32 = 64;
 pub(crate) struct SourceSettings {
     /// How far out of order records may come; without it nothing is late.
     pub(crate) lateness: Option<TimeSpan>,
+    /// How late a record may be and is let into the job.
+    pub(crate) kept_lateness: TimeSpan,
     pub(crate) idle_after_ns: u64,
     /// Records per second for this shard, or as fast as they come.
     pub(crate) rate: Option<f64>,
@@ -123,7 +125,8 @@ impl<R: Record, S: Split<R>> SourceStage<R, S> {
         start: SourceStart,
     ) -> Self {
         let bounded: Vec<bool> = splits.iter().map(|input| input.split.bounded()).collect();
-        let mut timeline = Timeline::new(&bounded, settings.lateness, settings.idle_after_ns);
+        let mut timeline = Timeline::new(&bounded, settings.lateness, settings.idle_after_ns)
+            .keeping(settings.kept_lateness);
         for (index, SplitInput { place, .. }) in splits.iter().enumerate() {
             let (watermark, highest) = (place.watermark_micros, place.highest_micros);
             timeline.restore(index, EventTime(watermark), EventTime(highest), place.ended);

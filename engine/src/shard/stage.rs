@@ -36,6 +36,14 @@ pub(crate) trait Body: Send {
     fn is_at_rest(&self) -> bool;
     /// A turn begins at this time of the wall clock.
     fn tick(&mut self, _wall_micros: i64) {}
+    /// When something is due by the wall clock.
+    fn next_wall_micros(&self) -> Option<i64> {
+        None
+    }
+    /// Whether an item that is due was refused, and no frame waits for it.
+    fn owes_due(&self) -> bool {
+        false
+    }
     /// Makes what is kept beside the store anew, after a restart at `watermark`.
     fn rebuild(&mut self, _state: &Store, _watermark: EventTime) {}
     /// The operator's name, for messages.
@@ -94,7 +102,7 @@ impl<B: Body> RingStage<B> {
 
     /// Serves rings until they are empty, the budget is spent, or the terminal refuses.
     fn serve(&mut self, context: &mut TurnContext<'_>) -> Flow {
-        if self.settle(context).is_blocked() {
+        if self.settle(context).is_blocked() || self.drain_wall(context).is_blocked() {
             return Flow::Blocked;
         }
         for _ in 0..self.inputs.rings.len() {
@@ -107,6 +115,24 @@ impl<B: Body> RingStage<B> {
             if context.budget == 0 {
                 break;
             }
+        }
+        Flow::Ready
+    }
+
+    /// Emits what the wall clock has made due. A refused item of it leaves before any frame is run.
+    fn drain_wall(&mut self, context: &mut TurnContext<'_>) -> Flow {
+        let is_due = |at: i64| at <= context.wall_micros;
+        let is_time = self.body.next_wall_micros().is_some_and(is_due) && self.body.is_at_rest();
+        if is_time || self.body.owes_due() {
+            let due = Due { watermark: self.inputs.watermark(), ended: false };
+            if self.body.drain(&mut self.store, due).is_blocked() {
+                return Flow::Blocked;
+            }
+            context.moved = true;
+        }
+        if let Some(at) = self.body.next_wall_micros() {
+            let wait_micros = at.saturating_sub(context.wall_micros).max(0).unsigned_abs();
+            context.wake_at(context.now_ns.saturating_add(wait_micros.saturating_mul(1_000)));
         }
         Flow::Ready
     }

@@ -5,7 +5,7 @@
 //! Invariants
 //! 1. A split's watermark is its highest time seen, less the lateness, less one; it never goes
 //!    back, and is raised to the stage's when the split comes back from idleness. A record is late
-//!    if its time is at or before its own split's watermark.
+//!    if its time, plus the lateness that is kept, is at or before its own split's watermark.
 //! 2. The stage's watermark is the minimum over its splits: minus infinity for one that has not
 //!    been opened, plus infinity for one that has ended. Idle splits do not count; where all are
 //!    idle it is the highest of theirs, so it does not depend on which one fell silent first.
@@ -15,7 +15,8 @@
 //! Why late is judged against the split's own watermark and not the combined one: the combined
 //! one depends on how far the other splits happen to have been read, so the same input would give
 //! other results on another run, and a replay after a failure could not be exact. Downstream
-//! nothing can be late by this rule, since the combined watermark is never ahead of a split's.
+//! nothing can be late by this rule, since the combined watermark is never ahead of a split's; but
+//! for what the job has asked to be handed late (`keep_late`), which is no later than it said.
 
 use crate::record::{EventTime, TimeSpan};
 
@@ -47,6 +48,8 @@ struct SplitTime {
 pub struct Timeline {
     splits: Vec<SplitTime>,
     lateness: Option<TimeSpan>,
+    /// How late a record may be and is not called late.
+    kept_lateness: TimeSpan,
     idle_after_ns: u64,
     /// Sent last; never goes back.
     watermark: EventTime,
@@ -70,11 +73,18 @@ impl Timeline {
         Self {
             splits: bounded.iter().map(split).collect(),
             lateness,
+            kept_lateness: TimeSpan::ZERO,
             idle_after_ns,
             watermark: EventTime::MIN,
             idle: false,
             read_last: 0,
         }
+    }
+
+    /// The same, where records pass that are late by no more than `kept_lateness`.
+    #[must_use]
+    pub fn keeping(self, kept_lateness: TimeSpan) -> Self {
+        Self { kept_lateness, ..self }
     }
 
     /// Puts a split where it stood in an earlier run.
@@ -103,7 +113,8 @@ impl Timeline {
         }
         split.status = SplitStatus::Open;
         split.quiet_since_ns = None;
-        if time <= split.watermark && split.watermark != EventTime::MIN {
+        let kept_to = time.saturating_add(self.kept_lateness);
+        if kept_to <= split.watermark && split.watermark != EventTime::MIN {
             return true;
         }
         split.highest = split.highest.max(time);

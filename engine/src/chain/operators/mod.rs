@@ -6,6 +6,7 @@
 //! | [`Aggregate`] | the key's new value | final values, at the end |
 //! | [`ExactWindows`] | what N sliding windows hold, exactly | |
 //! | [`PaneWindows`] | | one row for each tumbling or hopping window |
+//! | [`TriggeredWindows`] | rows of windows that a trigger lets fire | rows of windows that have ended |
 //! | [`Sorted`] | | what the wrapped operator says, in order of event time |
 //! | [`Process`] | whatever the user's function emits | the same, from its timers |
 //! | [`MergeByPosition`] | both halves of a record that branched | |
@@ -18,7 +19,6 @@ mod fold;
 mod join;
 mod merge;
 mod pair;
-mod pane;
 mod process;
 mod process_context;
 mod process_list;
@@ -26,6 +26,7 @@ mod process_map;
 mod process_place;
 mod process_states;
 mod sorted;
+mod window;
 
 pub use aggregate::{Aggregate, AggregateEmission, Emit};
 pub use exact::{ExactSpec, ExactWindows, Windowed};
@@ -37,8 +38,12 @@ pub use join::{
 pub(crate) use merge::merge_key_hash;
 pub use merge::{Joined, MergeByPosition, MergeEmission};
 pub use pair::{PairOperator, Side};
-pub use pane::{PaneSpec, PaneWindows, WindowOutput, WindowView};
 pub use process::{Process, ProcessFunction};
 pub use process_context::ProcessContext;
 pub use process_states::{ListState, MapState, ReducingState, States, ValueState};
 pub use sorted::Sorted;
+pub use window::{
+    AtEnd, Contents, Early, EveryRecords, Evict, Fire, Folded, Kept, Mode, OnClose, PaneSpec,
+    PaneWindows, Rules, Timing, Trigger, TriggeredWindows, Window, WindowOutput, WindowPlace,
+    WindowProblem, WindowStatus, WindowView, Zone,
+};

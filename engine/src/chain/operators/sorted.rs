@@ -152,6 +152,10 @@ where
         self.inner.tick(wall_micros);
     }
 
+    fn next_wall_micros(&self) -> Option<i64> {
+        self.inner.next_wall_micros()
+    }
+
     fn touch(&self, state: &Store, hashes: &[KeyHash]) {
         if !self.waits {
             self.inner.touch(state, hashes);

@@ -28,9 +28,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::marker::PhantomData;
 
-use super::fold::Merge;
+use super::output::{Timing, WindowOutput, WindowView};
+use crate::chain::operators::fold::Merge;
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
-use crate::record::{EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Layout, Record, TimeSpan};
+use crate::record::{
+    EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Layout, Record, RowKind, TimeSpan,
+};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 
 /// Where windows lie.
@@ -56,27 +59,6 @@ impl PaneSpec {
     pub fn hopping(length: TimeSpan, slide: TimeSpan) -> Self {
         Self { length, slide, offset: TimeSpan::ZERO }
     }
-}
-
-/// One window of one key, with its aggregate.
-#[derive(Debug)]
-pub struct WindowOutput<K, V>(PhantomData<fn() -> (K, V)>);
-
-/// A window as closures see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowView<K, V> {
-    /// The key.
-    pub key: K,
-    /// The first microsecond.
-    pub start: EventTime,
-    /// The first microsecond after it.
-    pub end: EventTime,
-    /// The aggregate.
-    pub value: V,
-}
-
-impl<K: Key, V: Copy + 'static> Item for WindowOutput<K, V> {
-    type View<'a> = WindowView<K::View<'a>, V>;
 }
 
 /// Times cut into slices, and windows counted in them. Wider than times, so nothing saturates.
@@ -297,6 +279,9 @@ where
             start: self.slices.time_of(self.slices.start_of(firing.end)),
             end,
             value: V::output(firing.state),
+            kind: RowKind::Insert,
+            timing: Timing::OnTime,
+            length_index: 0,
         };
         (header, view)
     }
