@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails at that line")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use pelton::chain::Out;
 use pelton::job::{SourceOptions, Splits};
-use pelton::record::{EventTime, Record, TimeSpan};
+use pelton::record::{EventTime, Record, RowKind, TimeSpan};
 use pelton::sim::Chance;
+use pelton::sink::CollectSink;
 use pelton::source::VecSplit;
 use pelton::{Job, Stream};
 use pelton_tests::runs::{self, settings};
@@ -163,12 +165,7 @@ macro_rules! joined {
     };
 }
 
-fn join(
-    orders: Stream<Order>,
-    payments: Stream<Payment>,
-    kind: Kind,
-    by: By,
-) -> pelton::sink::CollectSink<Row> {
+fn join(orders: Stream<Order>, payments: Stream<Payment>, kind: Kind, by: By) -> CollectSink<Row> {
     let payments = payments.key_by(|p, key| key.of(p.key));
     let mut pair = orders.key_by(|o, key| key.of(o.key)).join(payments);
     if let By::AsOf = by {
@@ -281,4 +278,125 @@ fn the_bounds_of_an_interval_are_included() {
         let expected: Vec<(u64, u64)> = partners.into_iter().map(|number| (1, number)).collect();
         assert_eq!(rows, expected, "{lower} to {upper}");
     }
+}
+
+/// One row of a table of counts, by the count.
+#[pelton::record]
+struct Counted {
+    count: u64,
+    name: String,
+}
+
+/// A change of the joined table: 1 where a row comes, -1 where it goes.
+#[pelton::record]
+struct JoinedChange {
+    sign: i8,
+    left: String,
+    right: String,
+}
+
+fn change(
+    kind: RowKind,
+    left: Option<CountedView<'_>>,
+    right: Option<CountedView<'_>>,
+) -> JoinedChange {
+    let name = |side: Option<CountedView<'_>>| side.map_or("-", |side| side.name).to_owned();
+    let sign = if matches!(kind, RowKind::Insert | RowKind::UpdateAfter) { 1 } else { -1 };
+    JoinedChange { sign, left: name(left), right: name(right) }
+}
+
+/// Orders and payments counted by key, and the two tables joined where the counts are equal.
+fn tables(
+    orders: Stream<Order>,
+    payments: Stream<Payment>,
+    kind: Kind,
+) -> CollectSink<JoinedChange> {
+    macro_rules! table {
+        ($stream:expr, $name:literal) => {
+            $stream
+                .key_by(|row, key| key.of(row.key))
+                .count()
+                .named($name)
+                .retracting()
+                .changes()
+                .map(|c, out: Out<'_, '_, Counted>| {
+                    out.emit(CountedView { count: c.value, name: c.key });
+                })
+                .key_by(|row, key| key.of(row.count))
+        };
+    }
+    macro_rules! rows {
+        ($pair:expr, |$row:pat_param| $left:expr, $right:expr) => {
+            $pair
+                .all()
+                .named("joined")
+                .map(|change_of, out| {
+                    let $row = change_of.row;
+                    out.emit(change(change_of.kind, $left, $right));
+                })
+                .collect()
+        };
+    }
+    let pair = table!(orders, "orders").join(table!(payments, "payments"));
+    match kind {
+        Kind::Inner => rows!(pair, |(l, r)| Some(l), Some(r)),
+        Kind::Left => rows!(pair.left_outer(), |(l, r)| Some(l), r),
+        Kind::Right => rows!(pair.right_outer(), |(l, r)| l, Some(r)),
+        Kind::Full => rows!(pair.full_outer(), |(l, r)| l, r),
+        Kind::Semi => rows!(pair.semi(), |l| Some(l), None),
+        Kind::Anti => rows!(pair.anti(), |l| Some(l), None),
+    }
+}
+
+/// The joined table at the end, by its definition.
+fn joined_table(input: &Input, kind: Kind) -> BTreeMap<(String, String), i64> {
+    let counts = |keys: Vec<&String>| {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        keys.into_iter().for_each(|key| *counts.entry(key.clone()).or_default() += 1);
+        counts
+    };
+    let left = counts(input.orders.iter().map(|order| &order.key).collect());
+    let right = counts(input.payments.iter().map(|payment| &payment.key).collect());
+    let mut rows = BTreeMap::new();
+    let mut row = |left: &str, right: &str| {
+        rows.insert((left.to_owned(), right.to_owned()), 1);
+    };
+    for (name, count) in &left {
+        let partners: Vec<_> = right.iter().filter(|(_, other)| *other == count).collect();
+        match kind {
+            Kind::Semi if !partners.is_empty() => row(name, "-"),
+            Kind::Left | Kind::Full | Kind::Anti if partners.is_empty() => row(name, "-"),
+            Kind::Semi | Kind::Anti => {}
+            _ => partners.iter().for_each(|(other, _)| row(name, other)),
+        }
+    }
+    for (name, count) in &right {
+        let alone = !left.values().any(|other| other == count);
+        if alone && matches!(kind, Kind::Right | Kind::Full) {
+            row("-", name);
+        }
+    }
+    rows
+}
+
+#[test]
+fn differential_regular_joins_of_changing_tables_end_as_the_join_of_their_last_rows() {
+    differential(|seed, input, kind| {
+        let job = Job::new();
+        let lateness = TimeSpan::micros(input.lateness * 2 + 1);
+        let orders = source(&job, "orders", &input.orders, 1, lateness);
+        let payments = source(&job, "payments", &input.payments, 1, lateness);
+        let changes = tables(orders, payments, kind);
+        let report = runs::run(&settings(seed), job).unwrap();
+        assert_eq!(
+            report.counts.total.dropped, 0,
+            "seed {seed}: a row is taken back that never came"
+        );
+        let mut rows: BTreeMap<(String, String), i64> = BTreeMap::new();
+        for change in changes.take_rows() {
+            *rows.entry((change.left, change.right)).or_default() += i64::from(change.sign);
+        }
+        rows.retain(|_, count| *count != 0);
+        assert_eq!(rows, joined_table(input, kind), "seed {seed}, {kind:?}");
+    });
 }

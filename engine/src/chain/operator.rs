@@ -1,7 +1,7 @@
 //! The seam of stateful operators: what stands first in a keyed stage.
 
 use super::OperatorState;
-use crate::record::{EventTime, FrameHeader, Item, Key, KeyHash, Record};
+use crate::record::{EventTime, FrameHeader, Item, Key, KeyHash, Record, RowKind};
 use crate::state::Store;
 
 /// Up to where an operator may emit what waits for time.
@@ -73,6 +73,12 @@ pub trait KeyedOperator: Send + 'static {
         key: <Self::Key as Key>::View<'a>,
         view: <Self::In as Item>::View<'a>,
     ) -> <Self::Out as Item>::View<'a>;
+
+    /// What an emission's item is in a changelog; without an answer, what the record was.
+    #[inline(always)]
+    fn kind(&self, _emission: &Self::Emission) -> Option<RowKind> {
+        None
+    }
 
     /// Makes the next due item ready, where there is one. Asked again before `done`, it answers
     /// the same and changes nothing.

@@ -33,6 +33,8 @@ pub trait Chain: Sized + 'static {
     fn name_operator(&mut self, name: &str);
     /// Lets the operator at the root emit its last values at the end, instead of every change.
     fn emit_at_end(&mut self);
+    /// Lets the operator at the root say a row as it was before it says what became of it.
+    fn emit_retractions(&mut self) {}
 }
 
 /// The root of a chain at a source or behind a fork. A clone is another branch.
@@ -84,6 +86,8 @@ pub trait OperatorBlueprint: Clone + Send + Sync + 'static {
     fn build(&self, id: OperatorId) -> Self::Operator;
     /// Lets it emit at the end only; operators that can't ignore it.
     fn emit_at_end(&mut self) {}
+    /// Lets it say rows as they were; operators that keep no table can ignore it.
+    fn emit_retractions(&mut self) {}
 }
 
 /// The root of a chain behind a keyed operator.
@@ -133,6 +137,10 @@ where
 
     fn emit_at_end(&mut self) {
         self.operator.emit_at_end();
+    }
+
+    fn emit_retractions(&mut self) {
+        self.operator.emit_retractions();
     }
 }
 
@@ -225,6 +233,9 @@ macro_rules! chain_then {
             }
             fn emit_at_end(&mut self) {
                 self.chain.emit_at_end();
+            }
+            fn emit_retractions(&mut self) {
+                self.chain.emit_retractions();
             }
         }
     };

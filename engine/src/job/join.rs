@@ -7,10 +7,10 @@ use std::marker::PhantomData;
 
 use crate::chain::operators::{
     Anti, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinKind, LeftOuter, PairOperator,
-    RightOuter, Semi, SortedPair,
+    RegularJoin, RightOuter, Semi, SortedPair,
 };
 use crate::chain::{ByKey, ExchangeBlueprint, KeyFn};
-use crate::record::{Key, Record, TimeSpan};
+use crate::record::{Changed, Key, Record, TimeSpan};
 use crate::state::OperatorId;
 
 use super::chain::{Chain, PairOperated};
@@ -141,6 +141,32 @@ where
         let own = IntervalJoin::<K, L, R, FL, FR, J>::SUFFIXES;
         self.operate("interval_join", own, move |id, keys| {
             IntervalJoin::<K, L, R, FL, FR, J>::new(id, interval, keys)
+        })
+    }
+
+    /// Regular join: all pairs of one key, whatever their times, as a changelog. A row of kind `Delete`
+    /// or `UpdateBefore`, as changelogs have, takes an equal row back. Rows are kept for ever: see
+    /// [`KeyedPair::for_time`] for a bound, and [`RegularJoin`] for costs.
+    pub fn all(self) -> Stream<Changed<J::Out<L, R>>, impl Chain<Out = Changed<J::Out<L, R>>>> {
+        self.regular(None)
+    }
+
+    /// The regular join of rows that live so long from their event time on. What has expired is
+    /// forgotten: no retraction says so.
+    pub fn for_time(
+        self,
+        ttl: TimeSpan,
+    ) -> Stream<Changed<J::Out<L, R>>, impl Chain<Out = Changed<J::Out<L, R>>>> {
+        self.regular(Some(ttl))
+    }
+
+    fn regular(
+        self,
+        ttl: Option<TimeSpan>,
+    ) -> Stream<Changed<J::Out<L, R>>, impl Chain<Out = Changed<J::Out<L, R>>>> {
+        let own = RegularJoin::<K, L, R, FL, FR, J>::SUFFIXES;
+        self.operate("join", own, move |id, keys| {
+            RegularJoin::<K, L, R, FL, FR, J>::new(id, ttl, keys)
         })
     }
 

@@ -72,7 +72,7 @@ where
 pub(crate) struct Ordered<M, O> {
     make: M,
     order: O,
-    at_end: bool,
+    emit: Emit,
     /// Names of the state that the operator keeps beside its main one.
     suffixes: &'static [&'static str],
 }
@@ -80,19 +80,23 @@ pub(crate) struct Ordered<M, O> {
 impl<Op, M, O> OperatorBlueprint for Ordered<M, O>
 where
     Op: KeyedOperator,
-    M: Fn(OperatorId, bool) -> Op + Clone + Send + Sync + 'static,
+    M: Fn(OperatorId, Emit) -> Op + Clone + Send + Sync + 'static,
     O: Order<Op::In>,
 {
     type Operator = O::Wrapped<Op>;
 
     fn build(&self, id: OperatorId) -> Self::Operator {
         let own_count = u16::try_from(self.suffixes.len()).expect("an operator has few states");
-        let operator = (self.make)(id, self.at_end);
+        let operator = (self.make)(id, self.emit);
         self.order.wrap(operator, OperatorId(id.0 + 1 + own_count))
     }
 
     fn emit_at_end(&mut self) {
-        self.at_end = true;
+        self.emit = Emit::AtEnd;
+    }
+
+    fn emit_retractions(&mut self) {
+        self.emit = Emit::EveryChange { update_before: true };
     }
 }
 
@@ -151,7 +155,7 @@ where
     ) -> Root<M, O, F>
     where
         Op: KeyedOperator<Key = K, In = R>,
-        M: Fn(OperatorId, bool) -> Op + Clone + Send + Sync + 'static,
+        M: Fn(OperatorId, Emit) -> Op + Clone + Send + Sync + 'static,
     {
         let Self { chain, key_fn, order, .. } = self;
         let graph = chain.graph().clone();
@@ -160,7 +164,8 @@ where
         let all_suffixes = suffixes.iter().chain(O::SUFFIXES);
         let (id, name) = graph.add_operator(kind, all_suffixes.copied());
         chain.attach(ExchangeBlueprint { id: exchange, route: ByKey::new(key_fn.clone()) });
-        let operator = Ordered { make, order, at_end: false, suffixes };
+        let emit = Emit::EveryChange { update_before: false };
+        let operator = Ordered { make, order, emit, suffixes };
         Operated { graph, exchange, level, id, name, operator, key_fn }
     }
 
@@ -188,9 +193,7 @@ where
         V: Fold,
         G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
     {
-        Changelog::new(self.operate("aggregate", &[], move |id, at_end| {
-            let emit =
-                if at_end { Emit::AtEnd } else { Emit::EveryChange { update_before: false } };
+        Changelog::new(self.operate("aggregate", &[], move |id, emit| {
             Aggregate::<K, R, V, G>::new(id, emit, read.clone())
         }))
     }

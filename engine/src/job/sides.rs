@@ -47,6 +47,10 @@ impl<M: Item, S: Record, C: Chain<Out = Sided<M, S>>> Chain for Main<C, M, S> {
     fn emit_at_end(&mut self) {
         self.chain.emit_at_end();
     }
+
+    fn emit_retractions(&mut self) {
+        self.chain.emit_retractions();
+    }
 }
 
 impl<M: Item, S: Record, C: Chain<Out = Sided<M, S>>> Stream<Sided<M, S>, C> {

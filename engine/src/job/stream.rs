@@ -168,6 +168,13 @@ impl<K: Key, V: Copy + Send + 'static, C: Chain<Out = Change<K, V>>> Changelog<K
         self
     }
 
+    /// Says each row as it was (`UpdateBefore`) before it says what became of it, as operators need
+    /// that take rows back, such as regular joins.
+    pub fn retracting(mut self) -> Self {
+        self.chain.emit_retractions();
+        self
+    }
+
     /// Collects the changes in memory; the answer is a handle to them.
     pub fn collect(self) -> CollectSink<Change<K, V>> {
         let rows = CollectSink::new();
@@ -175,7 +182,8 @@ impl<K: Key, V: Copy + Send + 'static, C: Chain<Out = Change<K, V>>> Changelog<K
         rows
     }
 
-    /// The changes as a stream of their own.
+    /// The changes as a stream of their own. What is made of a change is of its kind: a record that
+    /// `map` makes of a row that goes takes back the one that it made of the row when it came.
     pub fn changes(self) -> Stream<Change<K, V>, C> {
         Stream::new(self.chain)
     }

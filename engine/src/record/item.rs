@@ -82,6 +82,23 @@ impl<I: Item, T: Copy + 'static> Item for Paired<I, T> {
     type View<'a> = (I::View<'a>, T);
 }
 
+/// A row of a changelog without a key of its own: what it is, and whether it comes or goes.
+#[derive(Debug)]
+pub struct Changed<I>(std::marker::PhantomData<fn() -> I>);
+
+/// A row that comes or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangedView<V> {
+    /// `Insert` or `UpdateAfter` where it comes, `UpdateBefore` or `Delete` where it goes.
+    pub kind: RowKind,
+    /// The row.
+    pub row: V,
+}
+
+impl<I: Item> Item for Changed<I> {
+    type View<'a> = ChangedView<I::View<'a>>;
+}
+
 /// Items of two kinds: those that go on, and those of a side output, such as late records.
 #[derive(Debug)]
 pub struct Sided<M, S>(std::marker::PhantomData<fn() -> (M, S)>);

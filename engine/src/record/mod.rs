@@ -40,7 +40,10 @@ pub use frame::{
     MARKER_KIND_MIN, Marker, PayloadFull, RowKind, frame_bytes, is_valid_root, write_frame,
 };
 pub use hash::{KeyHash, SLOT_COUNT, Slot};
-pub use item::{Change, ChangeView, Emit, Emitted, Item, Paired, Record, Sided, SidedView, View};
+pub use item::{
+    Change, ChangeView, Changed, ChangedView, Emit, Emitted, Item, Paired, Record, Sided,
+    SidedView, View,
+};
 pub use key::{Key, KeyBytes, KeyView};
 pub use layout::{FieldLayout, LAYOUT_DEPTH_MAX, Layout, RecordLayout};
 pub use layout_convert::{Conversion, ConversionError, LayoutMismatch, Recode};

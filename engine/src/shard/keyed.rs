@@ -52,9 +52,11 @@ where
     #[inline(always)]
     fn emit(&mut self, frame: Frame<'_>, emission: Op::Emission, repeated: bool) -> Flow {
         let view = frame.view::<Op::In>();
+        let mut header = frame.header();
+        header.kind = self.operator.kind(&emission).unwrap_or(header.kind);
         let item = self.operator.output(emission, self.key_fn.key(view), view);
         self.push.begin(repeated);
-        self.push.push(&frame.header(), item)
+        self.push.push(&header, item)
     }
 
     #[inline(always)]

@@ -136,6 +136,11 @@ where
     }
 
     #[inline(always)]
+    fn kind(&self, emission: &Self::Emission) -> Option<RowKind> {
+        Some(emission.kind)
+    }
+
+    #[inline(always)]
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
         let finals = due.ended && self.emit == Emit::AtEnd && !self.finals_done;
         if self.after.is_none() && finals {

@@ -19,7 +19,9 @@ use rkyv::ser::Serializer;
 use rkyv::ser::writer::Buffer;
 
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
-use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Record, frame_bytes};
+use crate::record::{
+    EventTime, Frame, FrameHeader, Item, Key, KeyHash, Record, RowKind, frame_bytes,
+};
 use crate::record::{FRAME_ALIGN, FRAME_HEADER_BYTES, TimeSpan};
 use crate::state::{EntryKey, OperatorId, Store};
 
@@ -186,6 +188,10 @@ where
         None
     }
 
+    fn kind(&self, emission: &Op::Emission) -> Option<RowKind> {
+        self.inner.kind(emission)
+    }
+
     fn output<'a>(
         &self,
         emission: Op::Emission,
@@ -221,7 +227,9 @@ where
                 let frame = self.frame.frame();
                 let key = Op::Key::from_bytes(&self.key);
                 let view = frame.view::<Op::In>();
-                (frame.header(), self.inner.output(emission, key, view))
+                let mut header = frame.header();
+                header.kind = self.inner.kind(&emission).unwrap_or(header.kind);
+                (header, self.inner.output(emission, key, view))
             }
             Ready::Inner => self.inner.due(state),
             Ready::Nothing => unreachable!("asked only after `advance` answered `true`"),

@@ -3,6 +3,7 @@
 //! | operator | pairs | unmatched rows leave |
 //! |---|---|---|
 //! | [`IntervalJoin`] | whose times are no further apart than two bounds | when no partner can come any more |
+//! | [`RegularJoin`] | all of one key, as a changelog: with retractions | with retractions |
 //! | [`AsOfJoin`] | a row with the version of the other side that held at its time | with the row |
 //!
 //! Which rows leave is the [`JoinKind`]: inner, outer to either or both sides, semi, anti.
@@ -12,6 +13,7 @@ mod buckets;
 mod interval;
 mod kind;
 mod ordered;
+mod regular;
 
 pub use as_of::AsOfJoin;
 pub use interval::{Interval, IntervalJoin};
@@ -20,3 +22,4 @@ pub use kind::{
     RightOuter, Semi,
 };
 pub use ordered::SortedPair;
+pub use regular::RegularJoin;
