@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pelton::chain::Out;
+use pelton::chain::operators::PaneSpec;
 use pelton::job::{SourceOptions, Splits};
 use pelton::record::{EventTime, Record, RowKind, TimeSpan};
 use pelton::sim::Chance;
 use pelton::sink::CollectSink;
 use pelton::source::VecSplit;
-use pelton::{Job, Stream};
+use pelton::{Driver, Engine, Job, Stream};
 use pelton_tests::runs::{self, settings};
 use pelton_tests::simulated::setting;
 
@@ -148,6 +149,7 @@ fn either(order: Option<OrderView<'_>>, payment: Option<PaymentView<'_>>) -> Row
 #[derive(Debug, Clone, Copy)]
 enum By {
     Interval { lower: TimeSpan, upper: TimeSpan },
+    Windows(PaneSpec),
     AsOf,
 }
 
@@ -160,6 +162,9 @@ macro_rules! joined {
                 .named("joined")
                 .map(|$view, out| out.emit($row))
                 .collect(),
+            By::Windows(spec) => {
+                $pair.in_windows(spec).named("joined").map(|$view, out| out.emit($row)).collect()
+            }
             By::AsOf => $pair.as_of().named("joined").map(|$view, out| out.emit($row)).collect(),
         }
     };
@@ -251,6 +256,52 @@ fn differential_as_of_joins_find_the_version_that_holds() {
             version.is_some_and(|version| version.payment == payment.payment)
         };
         assert_eq!(rows, expected(input, kind, is_pair), "seed {seed}, {kind:?}");
+    });
+}
+
+/// The starts of the windows that hold `time`.
+fn starts(time: EventTime, length: i64, slide: i64) -> Vec<i64> {
+    let first = (time.0 - length).div_euclid(slide) * slide;
+    let starts = (0..).map(|number| first + number * slide).take_while(|start| *start <= time.0);
+    starts.filter(|start| time.0 < start + length).collect()
+}
+
+#[test]
+fn differential_window_joins_pair_all_rows_of_each_window() {
+    differential(|seed, input, kind| {
+        let slide = 1 + (input.upper - input.lower) / 3;
+        let length = slide * (1 + signed(seed % 3)) + signed(seed % 2) * slide / 2;
+        let spec = PaneSpec::hopping(TimeSpan::micros(length), TimeSpan::micros(slide));
+        let rows = run(seed, input, kind, By::Windows(spec));
+        let mut windows: BTreeMap<(i64, &str), (Vec<u64>, Vec<u64>)> = BTreeMap::new();
+        for order in &input.orders {
+            for start in starts(order.time, length, slide) {
+                windows.entry((start, &order.key)).or_default().0.push(order.order);
+            }
+        }
+        for payment in &input.payments {
+            for start in starts(payment.time, length, slide) {
+                windows.entry((start, &payment.key)).or_default().1.push(payment.payment);
+            }
+        }
+        let mut expected = Vec::new();
+        for (orders, payments) in windows.values() {
+            let pairs = orders.iter().flat_map(|o| payments.iter().map(move |p| (*o, *p)));
+            let (no_orders, no_payments) = (orders.is_empty(), payments.is_empty());
+            match kind {
+                Kind::Semi if !no_payments => expected.extend(orders.iter().map(|o| (*o, 0))),
+                Kind::Left | Kind::Full | Kind::Anti if no_payments => {
+                    expected.extend(orders.iter().map(|o| (*o, 0)));
+                }
+                Kind::Right | Kind::Full if no_orders => {
+                    expected.extend(payments.iter().map(|p| (0, *p)));
+                }
+                Kind::Semi | Kind::Anti => {}
+                _ => expected.extend(pairs),
+            }
+        }
+        expected.sort_unstable();
+        assert_eq!(rows, expected, "seed {seed}, {kind:?}, length {length}, slide {slide}");
     });
 }
 
@@ -399,4 +450,32 @@ fn differential_regular_joins_of_changing_tables_end_as_the_join_of_their_last_r
         rows.retain(|_, count| *count != 0);
         assert_eq!(rows, joined_table(input, kind), "seed {seed}, {kind:?}");
     });
+}
+
+#[test]
+fn a_join_that_can_not_work_is_refused_by_its_name_and_one_without_a_bound_says_so() {
+    let input = input(3);
+    let start = |by: Option<By>| {
+        let job = Job::new();
+        let orders = source(&job, "orders", &input.orders, 1, TimeSpan::ZERO);
+        let payments = source(&job, "payments", &input.payments, 1, TimeSpan::ZERO);
+        match by {
+            Some(by) => drop(join(orders, payments, Kind::Inner, by)),
+            None => drop(tables(orders, payments, Kind::Inner)),
+        }
+        Engine::new().shards(1).driver(Driver::Threads).start(job)
+    };
+    let micros = TimeSpan::micros;
+    for (by, expected) in [
+        (By::Interval { lower: micros(5), upper: micros(4) }, "5 us to 4 us"),
+        (By::Windows(PaneSpec::tumbling(micros(0))), "length is 0 us"),
+        (By::Windows(PaneSpec::hopping(micros(5), micros(9))), "with_gaps"),
+    ] {
+        let error = start(Some(by)).unwrap_err().to_string();
+        assert!(error.contains("operator `joined`") && error.contains(expected), "{error}");
+    }
+    let running = start(None).unwrap();
+    let warning = running.warnings().concat();
+    assert!(warning.contains("`joined`") && warning.contains("for ever"), "{warning}");
+    running.join().unwrap();
 }

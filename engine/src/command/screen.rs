@@ -89,6 +89,9 @@ impl Supervisor for Screen {
 
 /// What a person should know of the start, in a line each.
 fn tell_start(running: &RunningJob, watch: Watch) {
+    for warning in running.warnings() {
+        eprintln!("note: {warning}");
+    }
     let Some(checkpoints) = running.checkpoints() else {
         return;
     };

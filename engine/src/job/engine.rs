@@ -212,6 +212,7 @@ impl Engine {
             shards,
             counters,
             barrier,
+            warnings: plan.warnings(),
             outputs: plan.outputs,
             participants: plan.participants,
             push_closers: plan.push_closers,

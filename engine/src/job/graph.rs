@@ -101,9 +101,19 @@ pub(crate) struct Plan {
     pub(crate) outputs: Vec<Arc<OutputMeters>>,
     pub(crate) push_closers: Vec<Box<dyn Fn() + Send + Sync>>,
     pub(crate) checks: Vec<OperatorCheck>,
+    /// What a person should know of an operator that can work.
+    warnings: Vec<(OperatorNames, String)>,
 }
 
 impl Plan {
+    /// The warnings, under the operators' own names.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let named = |(names, warning): &(OperatorNames, String)| {
+            format!("operator `{}`: {warning}", self.operator_names[names.first])
+        };
+        self.warnings.iter().map(named).collect()
+    }
+
     /// Asks every operator whether it can work. Once before anything is built, and again when the
     /// sources were opened: then they know more.
     pub(super) fn check(&self) -> Result<(), JobError> {
@@ -126,6 +136,19 @@ pub(crate) struct SourceTime {
     pub(crate) has_lateness: bool,
     /// It may never end; known once it was opened.
     pub(crate) is_unbounded: Cell<bool>,
+}
+
+impl SourceTime {
+    /// What an operator that needs event time misses.
+    pub(super) fn missing(&self) -> Option<&'static str> {
+        if !self.has_field {
+            Some("its source's records have no time")
+        } else if !self.has_lateness && self.is_unbounded.get() {
+            Some("the watermark of its endless source never moves")
+        } else {
+            None
+        }
+    }
 }
 
 /// Why an operator can't work, if it can't.
@@ -180,6 +203,11 @@ impl Graph {
     /// The same plan, in the hands of a stream of another source.
     pub(super) fn with_time(&self, time: Rc<SourceTime>) -> Self {
         Self(Rc::clone(&self.0), time)
+    }
+
+    /// Says something of an operator when the job starts.
+    pub(super) fn warn(&self, names: OperatorNames, warning: String) {
+        self.0.borrow_mut().warnings.push((names, warning));
     }
 
     /// Lets the operator be asked, when the job starts, whether it can work.

@@ -7,15 +7,17 @@ use std::marker::PhantomData;
 
 use crate::chain::operators::{
     Anti, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinKind, LeftOuter, PairOperator,
-    RegularJoin, RightOuter, Semi, SortedPair,
+    PaneSpec, RegularJoin, RightOuter, Semi, SortedPair, Window, WindowJoin,
 };
 use crate::chain::{ByKey, ExchangeBlueprint, KeyFn};
-use crate::record::{Changed, Key, Record, TimeSpan};
+use crate::record::{Changed, FRAME_HEADER_BYTES, Key, Record, TimeSpan};
 use crate::state::OperatorId;
 
 use super::chain::{Chain, PairOperated};
+use super::graph::{Problem, SourceTime};
 use super::keyed::Keyed;
 use super::stream::{Stream, next_level};
+use super::windowed::window_problem;
 
 /// Two streams that are grouped by the same key. `J` says which rows a join lets leave.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct KeyedPair<L, R, K, CL, CR, FL, FR, J = Inner> {
     chains: (CL, CR),
     keys: (FL, FR),
     in_time_order: bool,
+    /// What is said of the operator when the job starts.
+    warning: Option<String>,
     kinds: PhantomData<fn() -> (L, R, K, J)>,
 }
 
@@ -46,6 +50,7 @@ where
             chains: (left, right),
             keys: (left_key, right_key),
             in_time_order: false,
+            warning: None,
             kinds: PhantomData,
         }
     }
@@ -53,8 +58,8 @@ where
 
 impl<L, R, K, CL, CR, FL, FR, J> KeyedPair<L, R, K, CL, CR, FL, FR, J> {
     fn of_kind<J2>(self) -> KeyedPair<L, R, K, CL, CR, FL, FR, J2> {
-        let Self { chains, keys, in_time_order, .. } = self;
-        KeyedPair { chains, keys, in_time_order, kinds: PhantomData }
+        let Self { chains, keys, in_time_order, warning, .. } = self;
+        KeyedPair { chains, keys, in_time_order, warning, kinds: PhantomData }
     }
 
     /// Left rows without a partner leave too.
@@ -82,6 +87,11 @@ impl<L, R, K, CL, CR, FL, FR, J> KeyedPair<L, R, K, CL, CR, FL, FR, J> {
         self.of_kind()
     }
 
+    fn warned(mut self, warning: Option<String>) -> Self {
+        self.warning = warning;
+        self
+    }
+
     /// Lets the rows of both streams wait for the watermark, and applies them by event time; at one
     /// time the right one first.
     pub fn in_time_order(mut self) -> Self {
@@ -106,18 +116,26 @@ where
         self,
         kind: &str,
         own: &'static [&'static str],
+        problem: impl Fn(&SourceTime) -> Option<Problem> + 'static,
         make: M,
     ) -> Stream<Op::Out, impl Chain<Out = Op::Out>>
     where
         Op: PairOperator<Left = L, Right = R>,
         M: Fn(OperatorId, (FL, FR)) -> Op + Clone + Send + Sync + 'static,
     {
-        let Self { chains: (left, right), keys, in_time_order, .. } = self;
+        let Self { chains: (left, right), keys, in_time_order, warning, .. } = self;
         let graph = left.graph().clone();
         let exchanges = [graph.add_exchange(), graph.add_exchange()];
         let level = next_level(left.level().max(right.level()));
         let waiting = if in_time_order { &["waiting"][..] } else { &[] };
         let (id, name) = graph.add_operator(kind, own.iter().chain(waiting).copied());
+        graph.add_check(name, move |time| {
+            let unordered = time.missing().filter(|_| in_time_order);
+            problem(time).or_else(|| Some(no_time("to be put in order", unordered?)))
+        });
+        if let Some(warning) = warning {
+            graph.warn(name, warning);
+        }
         left.attach(ExchangeBlueprint { id: exchanges[0], route: ByKey::new(keys.0.clone()) });
         right.attach(ExchangeBlueprint { id: exchanges[1], route: ByKey::new(keys.1.clone()) });
         let own_count = u16::try_from(own.len()).expect("an operator has few states");
@@ -139,8 +157,23 @@ where
     ) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
         let interval = Interval { lower, upper };
         let own = IntervalJoin::<K, L, R, FL, FR, J>::SUFFIXES;
-        self.operate("interval_join", own, move |id, keys| {
+        let problem = move |time: &SourceTime| interval_problem(interval, time);
+        self.operate("interval_join", own, problem, move |id, keys| {
             IntervalJoin::<K, L, R, FL, FR, J>::new(id, interval, keys)
+        })
+    }
+
+    /// Window join: all pairs of one key in each tumbling or hopping window, when it closes. See
+    /// [`WindowJoin`] for costs and state.
+    pub fn in_windows(
+        self,
+        spec: PaneSpec,
+    ) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
+        let own = WindowJoin::<K, L, R, FL, FR, J>::SUFFIXES;
+        let window = Window::hopping(spec.length, spec.slide);
+        let problem = move |time: &SourceTime| window_problem(&window, time).map(Problem::from);
+        self.operate("window_join", own, problem, move |id, keys| {
+            WindowJoin::<K, L, R, FL, FR, J>::new(id, spec, keys)
         })
     }
 
@@ -165,7 +198,9 @@ where
         ttl: Option<TimeSpan>,
     ) -> Stream<Changed<J::Out<L, R>>, impl Chain<Out = Changed<J::Out<L, R>>>> {
         let own = RegularJoin::<K, L, R, FL, FR, J>::SUFFIXES;
-        self.operate("join", own, move |id, keys| {
+        let problem = move |time: &SourceTime| ttl_problem(ttl?, time);
+        let warning = ttl.is_none().then(unbounded_rows::<L, R>);
+        self.warned(warning).operate("join", own, problem, move |id, keys| {
             RegularJoin::<K, L, R, FL, FR, J>::new(id, ttl, keys)
         })
     }
@@ -174,8 +209,52 @@ where
     /// right row being its key's version until the next one. With `in_time_order` it is the version
     /// of the left row's event time, else the newest one that has come. See [`AsOfJoin`].
     pub fn as_of(self) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
-        self.operate("as_of_join", &[], move |id, keys| {
-            AsOfJoin::<K, L, R, FL, FR, J>::new(id, keys)
-        })
+        self.operate(
+            "as_of_join",
+            &[],
+            |_| None,
+            move |id, keys| AsOfJoin::<K, L, R, FL, FR, J>::new(id, keys),
+        )
     }
 }
+
+fn no_time(why: &str, missing: &str) -> Problem {
+    format!(
+        "it needs event time {why}, and {missing}: mark a field `#[event_time]`, and give the source \
+         a lateness"
+    )
+    .into()
+}
+
+fn interval_problem(Interval { lower, upper }: Interval, time: &SourceTime) -> Option<Problem> {
+    if lower > upper {
+        let (lower, upper) = (lower.0, upper.0);
+        return Some(format!(
+            "its interval goes from {lower} us to {upper} us, which holds nothing; name the lower \
+             bound first"
+        ).into());
+    }
+    Some(no_time("for its interval", time.missing()?))
+}
+
+fn ttl_problem(ttl: TimeSpan, time: &SourceTime) -> Option<Problem> {
+    if ttl <= TimeSpan::ZERO {
+        let ttl = ttl.0;
+        return Some(format!("its rows live {ttl} us; name a time longer than nothing").into());
+    }
+    Some(no_time("for its rows' time to live", time.missing()?))
+}
+
+/// What a regular join without a bound keeps.
+fn unbounded_rows<L: Record, R: Record>() -> String {
+    let row_bytes = |archived: usize| KEPT_BYTES + FRAME_HEADER_BYTES + archived;
+    format!(
+        "it keeps every row of both streams for ever, about {} bytes a left row and {} a right one \
+         beside their texts; `.for_time(..)` in place of `.all()` sets a bound",
+        row_bytes(size_of::<L::Archived>()),
+        row_bytes(size_of::<R::Archived>())
+    )
+}
+
+/// What the log and its index add to a row: an entry's header and its place.
+const KEPT_BYTES: usize = 48;

@@ -60,6 +60,7 @@ pub(super) struct RunningParts {
     pub(super) push_closers: Vec<Box<dyn Fn() + Send + Sync>>,
     pub(super) checkpoints: Option<CheckpointHandle>,
     pub(super) base: Base,
+    pub(super) warnings: Vec<String>,
 }
 
 /// A job that runs. Dropping it aborts the job.
@@ -119,6 +120,12 @@ impl RunningJob {
     pub(super) fn new(parts: RunningParts) -> Self {
         let started_ns = parts.clock.now_ns();
         Self { parts, started_ns }
+    }
+
+    /// What a person should know of the job's operators, such as state that has no bound.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.parts.warnings
     }
 
     /// Copies the counters.

@@ -281,15 +281,8 @@ where
 
 /// Why such windows can't work on a stream of that source, if they can't.
 pub(super) fn window_problem(window: &Window, time: &SourceTime) -> Option<WindowProblem> {
-    let missing = if !time.has_field {
-        Some("its source's records have no time")
-    } else if !time.has_lateness && time.is_unbounded.get() {
-        Some("the watermark of its endless source never moves")
-    } else {
-        None
-    };
     window.problem().or_else(|| {
-        let what = missing.filter(|_| window.needs_event_time())?;
+        let what = time.missing().filter(|_| window.needs_event_time())?;
         Some(WindowProblem::NoEventTime { what })
     })
 }

@@ -33,7 +33,7 @@ pub use exact::{ExactSpec, ExactWindows, Windowed};
 pub use fold::{Count, CountSum, CountSumSquares, Fold, Invertible, Merge, Sum};
 pub use join::{
     Anti, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinKind, LeftOuter, MaybeBoth,
-    MaybeLeft, MaybeRight, Pairs, RegularJoin, RightOuter, Semi, SortedPair,
+    MaybeLeft, MaybeRight, Pairs, RegularJoin, RightOuter, Semi, SortedPair, WindowJoin,
 };
 pub(crate) use merge::merge_key_hash;
 pub use merge::{Joined, MergeByPosition, MergeEmission};

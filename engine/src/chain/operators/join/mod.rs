@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`IntervalJoin`] | whose times are no further apart than two bounds | when no partner can come any more |
 //! | [`RegularJoin`] | all of one key, as a changelog: with retractions | with retractions |
+//! | [`WindowJoin`] | of one window, when it closes | with the pairs |
 //! | [`AsOfJoin`] | a row with the version of the other side that held at its time | with the row |
 //!
 //! Which rows leave is the [`JoinKind`]: inner, outer to either or both sides, semi, anti.
@@ -14,6 +15,7 @@ mod interval;
 mod kind;
 mod ordered;
 mod regular;
+mod window;
 
 pub use as_of::AsOfJoin;
 pub use interval::{Interval, IntervalJoin};
@@ -23,3 +25,4 @@ pub use kind::{
 };
 pub use ordered::SortedPair;
 pub use regular::RegularJoin;
+pub use window::WindowJoin;
