@@ -3,6 +3,7 @@
 
 pub mod fraud_oracle;
 pub mod inputs;
+mod joins;
 pub mod oracle;
 pub mod runs;
 pub mod simulated;

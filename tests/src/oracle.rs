@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::joins;
 use crate::simulated::{Case, Event, Params, Shape};
 
 /// The lines of a job's outputs, sorted.
@@ -19,7 +20,7 @@ pub struct Expected {
 }
 
 /// A row of the output, before it is a line.
-type Line = (String, i64, i64, i64);
+pub(crate) type Line = (String, i64, i64, i64);
 
 /// What `case` must write.
 #[must_use]
@@ -40,6 +41,10 @@ pub fn run(case: &Case) -> Expected {
         Shape::Process | Shape::ProcessInOrder => by_hand(&kept(&on_time, p), p),
         Shape::Joined => joined(&copies(&kept(&on_time, p), p)),
         Shape::TwoStages => two_stages(&kept(&on_time, p)),
+        Shape::IntervalJoin => joins::interval_lines(&on_time, p),
+        Shape::WindowJoin => joins::window_lines(&on_time, p),
+        Shape::AsOfJoin => joins::as_of_lines(&on_time),
+        Shape::TableJoin => joins::table_lines(&on_time),
     };
     let more = match case.shape {
         Shape::TwoOutputs => hopping(&kept(&on_time, p), p),

@@ -19,7 +19,7 @@ use pelton::sink::{Both, Csv, DirectorySink, FileSink, format_fn};
 use pelton::source::VecSplit;
 use pelton::{Job, Stream};
 
-use crate::oracle;
+use crate::{joins, oracle};
 
 /// What the jobs read.
 #[pelton::record]
@@ -77,10 +77,18 @@ pub enum Shape {
     TwoStages,
     /// Counts and windows of one stream, each with an output of its own.
     TwoOutputs,
+    /// Pairs whose times are near, and rows without a partner.
+    IntervalJoin,
+    /// Pairs of one window.
+    WindowJoin,
+    /// Rows with the version of their time; of one split.
+    AsOfJoin,
+    /// Two tables and the changes of their join; of one split.
+    TableJoin,
 }
 
 /// All shapes.
-pub const SHAPES: [Shape; 12] = [
+pub const SHAPES: [Shape; 16] = [
     Shape::Stateless,
     Shape::Counts,
     Shape::SumsAtEnd,
@@ -93,6 +101,10 @@ pub const SHAPES: [Shape; 12] = [
     Shape::Joined,
     Shape::TwoStages,
     Shape::TwoOutputs,
+    Shape::IntervalJoin,
+    Shape::WindowJoin,
+    Shape::AsOfJoin,
+    Shape::TableJoin,
 ];
 
 /// The numbers of a job.
@@ -152,11 +164,16 @@ impl Case {
     pub fn of(shape: Shape, seed: u64, events_max: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0xca5e_0001);
         let split_count = match shape {
-            Shape::SumChanges | Shape::Joined => 1,
+            Shape::SumChanges | Shape::Joined | Shape::AsOfJoin | Shape::TableJoin => 1,
             _ => 1 + chance.below(3),
         };
         let lateness_micros = signed(*chance.pick(&[0, 500, 20_000]));
         let key_count = *chance.pick(&[1, 7, 200]);
+        let events_max = match shape {
+            // Every event of a key may meet every other.
+            Shape::IntervalJoin | Shape::WindowJoin | Shape::TableJoin => events_max.min(150),
+            _ => events_max,
+        };
         let split = |number| {
             let mut chance = chance.fork();
             let count = events_max / 2 + chance.below(events_max / 2 + 1);
@@ -207,6 +224,10 @@ impl Case {
             Shape::ProcessInOrder => self.end(process_in_order(events, params), world),
             Shape::Joined => self.end(joined(events, params), world),
             Shape::TwoStages => self.end(two_stages(events, params), world),
+            Shape::IntervalJoin => self.end(joins::interval_join(events, params), world),
+            Shape::WindowJoin => self.end(joins::window_join(events, params), world),
+            Shape::AsOfJoin => self.end(joins::as_of_join(events, params), world),
+            Shape::TableJoin => self.end(joins::table_join(events, params), world),
             Shape::TwoOutputs => {
                 self.end(counts(events.clone(), params), world);
                 let more = FileSink::new(world.path("more"), Csv::new().header_line(false));

@@ -44,7 +44,7 @@ fn replay(seed: u64) -> String {
 }
 
 #[test]
-fn random_jobs_equal_the_oracle_whatever_goes_wrong() {
+fn differential_random_jobs_equal_the_oracle_whatever_goes_wrong() {
     let (first, count) = (setting("PELTON_SIM_SEED", 0), setting("PELTON_SIM_JOBS", 300));
     let (mut runs, mut crashes, mut faults, mut epochs, mut operations) = (0, 0, 0, 0, 0);
     let (mut failures, mut logs) = (Vec::new(), Logs::default());
@@ -62,7 +62,7 @@ fn random_jobs_equal_the_oracle_whatever_goes_wrong() {
         }
     }
     eprintln!(
-        "{count} jobs from seed {first}: {runs} runs, {crashes} crashes, {faults} faults, \
+        "{count} random jobs from seed {first}: {runs} runs, {crashes} crashes, {faults} faults, \
          {epochs} epochs, {operations} disk operations, {logs:?}"
     );
     assert!(failures.is_empty(), "seeds {failures:?}; {}", replay(failures[0]));

@@ -129,6 +129,9 @@ where
 
     fn states(&self) -> Vec<OperatorState> {
         let mut states = self.inner.states();
+        if !self.waits {
+            return states;
+        }
         states.push(OperatorState {
             id: self.operator,
             kind: "sorted_pair",
