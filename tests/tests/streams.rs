@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use pelton::{Job, Stream};
+use pelton::chain::Reference;
+use pelton::{Driver, Engine, Job, Settings, Stream};
 use pelton_tests::runs::{self, settings};
 
 #[pelton::record]
@@ -107,5 +108,51 @@ fn a_broadcast_gives_every_shard_a_copy() {
         let mut each: Vec<_> = each.collect();
         each.sort_unstable();
         assert_eq!(texts(rows.take_rows()), each, "run {run}");
+    }
+}
+
+/// What a table of names says, and which table it was.
+#[pelton::record]
+struct Named {
+    number: u64,
+    name: String,
+    version: u64,
+}
+
+#[test]
+fn a_reference_table_is_swapped_whole_while_the_job_runs() {
+    for run in 0..6 {
+        let names = Reference::new(vec!["even one", "odd one"]);
+        let job = Job::new();
+        let (numbers, input) = job.push::<Number>(10);
+        let rows = numbers
+            .flat_map(|n, out| out.emit_all([n, n]))
+            .map_with(&names, |n, names, out| {
+                let name = names[usize::from(n.number % 2 == 1)].to_owned();
+                out.emit(Named { number: n.number, name, version: names.version() });
+            })
+            .collect();
+        let settings = Settings { driver: Driver::Threads, ..settings(run) };
+        let running = Engine::with(settings).start(job).unwrap();
+        for number in 0..40 {
+            input.push(Number { number }).unwrap();
+        }
+        // What was pushed before is decided by the table that was there.
+        while running.snapshot().records_out < 80 {
+            std::thread::yield_now();
+        }
+        assert_eq!(names.swap(vec!["two", "three"]), 2);
+        for number in 40..80 {
+            input.push(Number { number }).unwrap();
+        }
+        running.stop().unwrap();
+        let rows = rows.take_rows();
+        assert_eq!(rows.len(), 160, "run {run}");
+        for row in rows {
+            let names = if row.number < 40 { ["even one", "odd one"] } else { ["two", "three"] };
+            let version = if row.number < 40 { 1 } else { 2 };
+            let name = names[usize::from(row.number % 2 == 1)];
+            assert_eq!((row.name.as_str(), row.version), (name, version), "number {}", row.number);
+        }
     }
 }

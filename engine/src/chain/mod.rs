@@ -29,6 +29,7 @@ pub mod operators;
 mod out;
 mod output;
 mod push;
+mod reference;
 mod sided;
 mod stateless;
 
@@ -42,6 +43,8 @@ pub use operator::{Due, KeyedOperator};
 pub use out::{KeyFn, KeyOut, Out, OutEach};
 pub(crate) use output::{OutputBlueprint, OutputMeters};
 pub use push::{Flow, Push, Terminal, TerminalError};
+pub(crate) use reference::MapWithBlueprint;
+pub use reference::{Current, MapWith, Reference};
 pub(crate) use sided::PartSidesBlueprint;
 pub use stateless::{Filter, FlatMap, Map, Operator, Partition};
 

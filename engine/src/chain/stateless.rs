@@ -81,7 +81,7 @@ where
 }
 
 #[inline(always)]
-fn push_emitted<R: Record>(
+pub(super) fn push_emitted<R: Record>(
     next: &mut impl Push<R>,
     header: &FrameHeader,
     emitted: &Emitted<'_, R>,
