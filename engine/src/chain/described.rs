@@ -22,6 +22,9 @@ pub struct OperatorState {
     pub values: Vec<StateLayout>,
 }
 
+/// The kind of state without a key, of which every shard has a copy: a rescale copies it to all.
+pub const SHARED_KIND: &str = "shared";
+
 /// One kind of value that an operator keeps.
 #[derive(Debug, Clone)]
 pub struct StateLayout {

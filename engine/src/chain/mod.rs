@@ -34,7 +34,7 @@ mod sided;
 mod stateless;
 
 pub use blueprint::{Blueprint, ExchangeId, Wiring};
-pub use described::{OperatorState, StateLayout};
+pub use described::{OperatorState, SHARED_KIND, StateLayout};
 pub use exchange::{
     Broadcast, BroadcastBlueprint, ByKey, ByPosition, Exchange, ExchangeBlueprint, Local, Route,
 };

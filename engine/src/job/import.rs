@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use crate::chain::OperatorState;
+use crate::chain::{OperatorState, SHARED_KIND};
 use crate::checkpoint::{Manifest, OperatorManifest, StateManifest};
 use crate::record::{Conversion, Layout};
 use crate::route::{KeyRange, RangeTable, ShardId};
@@ -165,12 +165,22 @@ fn import_stage(
 ) -> Result<RestoredLog, RestoreError> {
     let mut store = Store::with_settings(settings);
     let mut watermarks = Vec::new();
+    // Every shard's log has the same copy of what has no key: one is as good as any.
+    let mut copied: Vec<OperatorId> = Vec::new();
     for log in logs {
         let wanted = |rule: &OperatorRule| stage.states.iter().any(|state| state.id == rule.new);
         let olds: Vec<&OperatorRule> = rules.operators.iter().filter(|rule| wanted(rule)).collect();
         let mut found = false;
         for rule in olds {
-            found |= import_operator(&log.store, &mut store, rule, range)?;
+            let is_shared =
+                stage.states.iter().any(|state| state.id == rule.new && state.kind == SHARED_KIND);
+            if !is_shared {
+                found |= import_operator(&log.store, &mut store, rule, range)?;
+            } else if !copied.contains(&rule.new) {
+                if import_operator(&log.store, &mut store, rule, KeyRange::ALL)? {
+                    copied.push(rule.new);
+                }
+            }
         }
         if found || Some(log.manifest.stage.as_str()) == stage.operator_name() {
             watermarks.push(log.manifest.watermark_micros);

@@ -6,10 +6,11 @@
 use std::marker::PhantomData;
 
 use crate::chain::operators::{
-    Anti, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinKind, LeftOuter, PairOperator,
-    PaneSpec, RegularJoin, RightOuter, Semi, SortedPair, Window, WindowJoin,
+    Anti, AsOfJoin, BroadcastFunction, FullOuter, Inner, Interval, IntervalJoin, JoinKind,
+    LeftOuter, PairFunction, PairOperator, PaneSpec, ProcessBroadcast, ProcessPair, RegularJoin,
+    RightOuter, Semi, SortedPair, Window, WindowJoin,
 };
-use crate::chain::{ByKey, ExchangeBlueprint, KeyFn};
+use crate::chain::{BroadcastBlueprint, ByKey, ExchangeBlueprint, KeyFn};
 use crate::record::{Changed, FRAME_HEADER_BYTES, Key, Record, TimeSpan};
 use crate::state::OperatorId;
 
@@ -53,6 +54,36 @@ where
             warning: None,
             kinds: PhantomData,
         }
+    }
+}
+
+impl<L, K, C, F> Keyed<L, K, C, F>
+where
+    L: Record,
+    K: Key,
+    C: Chain<Out = L>,
+    F: KeyFn<L, K>,
+{
+    /// Runs a function of this stream and of one whose records every shard gets, such as rules.
+    pub fn process_with_broadcast<P, C2>(
+        self,
+        broadcast: Stream<P::Broadcast, C2>,
+        function: P,
+    ) -> Stream<P::Out, impl Chain<Out = P::Out>>
+    where
+        P: BroadcastFunction<Key = K, In = L> + Clone + Sync,
+        C2: Chain<Out = P::Broadcast>,
+    {
+        let ((chain, key_fn), broadcast) = (self.into_parts(), broadcast.into_chain());
+        let graph = chain.graph().clone();
+        let exchanges = [graph.add_exchange(), graph.add_exchange()];
+        let level = next_level(chain.level().max(broadcast.level()));
+        let (id, name) = graph.add_operator("process", ["timers", "shared"].into_iter());
+        chain.attach(ExchangeBlueprint { id: exchanges[0], route: ByKey::new(key_fn.clone()) });
+        broadcast.attach(BroadcastBlueprint { id: exchanges[1] });
+        let make =
+            move |id: OperatorId| ProcessBroadcast::new(id, function.clone(), key_fn.clone());
+        Stream::new(PairOperated { graph, exchanges, level, id, name, make })
     }
 }
 
@@ -203,6 +234,19 @@ where
         self.warned(warning).operate("join", own, problem, move |id, keys| {
             RegularJoin::<K, L, R, FL, FR, J>::new(id, ttl, keys)
         })
+    }
+
+    /// Runs a function of both streams, which share a key's state and timers.
+    pub fn process<P>(self, function: P) -> Stream<P::Out, impl Chain<Out = P::Out>>
+    where
+        P: PairFunction<Key = K, Left = L, Right = R> + Clone + Sync,
+    {
+        self.operate(
+            "process",
+            &["timers"],
+            |_| None,
+            move |id, keys| ProcessPair::new(id, function.clone(), keys),
+        )
     }
 
     /// As-of join: each left row with the version of the right table that holds at its time, a

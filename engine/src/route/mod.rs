@@ -24,6 +24,11 @@ pub struct KeyRange {
     pub end: u16,
 }
 
+impl KeyRange {
+    /// All slots.
+    pub const ALL: Self = Self { first: 0, end: SLOT_COUNT };
+}
+
 /// Who owns which slots.
 #[derive(Debug, Clone)]
 pub struct RangeTable {

@@ -13,16 +13,14 @@
 //! 3. A timer's entry goes before its function runs, so the function may set the same time again.
 //!    One that always sets a time that has passed never ends, as any loop.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 
-use super::process_context::{ProcessContext, Scope, time_of, timer_namespace};
-use super::process_states::{Declared, States};
-use super::sorted::FrameBuffer;
-use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
-use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Layout, Record};
-use crate::state::{EntryKey, OperatorId, Store};
+use super::process_context::ProcessContext;
+use super::process_core::ProcessCore;
+use super::process_states::States;
+use crate::chain::{Due, KeyedOperator, OperatorState};
+use crate::record::{EventTime, FrameHeader, Item, Key, Record};
+use crate::state::{OperatorId, Store};
 
 /// What a user writes.
 pub trait ProcessFunction: Send + 'static {
@@ -55,85 +53,30 @@ pub trait ProcessFunction: Send + 'static {
     }
 }
 
-/// What a function has emitted and set, and what it may not keep itself.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
-    /// Encoded frames, the next to leave first.
-    pub(super) frames: VecDeque<FrameBuffer>,
-    /// Emptied buffers.
-    pub(super) spare: Vec<FrameBuffer>,
-    /// Timers by time and hash; see invariant 2.
-    pub(super) timers: BinaryHeap<Reverse<(EventTime, KeyHash)>>,
-}
-
 /// Runs a [`ProcessFunction`].
 pub struct Process<P> {
-    state_id: OperatorId,
-    timer_id: OperatorId,
     function: P,
-    watermark: EventTime,
-    outbox: Outbox,
-    key: Vec<u8>,
-    declared: Declared,
-    wall_micros: i64,
+    core: ProcessCore,
 }
 
 impl<P> fmt::Debug for Process<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { state_id, watermark, outbox, .. } = self;
-        write!(f, "Process({state_id:?}, {watermark:?}, {outbox:?})")
+        write!(f, "Process({:?})", self.core)
     }
 }
 
 impl<P: ProcessFunction> Process<P> {
     /// Runs `function`, with its values and lists under `state_id` and its timers under `timer_id`.
     pub fn new(state_id: OperatorId, timer_id: OperatorId, function: P) -> Self {
-        let mut states = States::default();
-        function.states(&mut states);
-        Self {
-            state_id,
-            timer_id,
-            function,
-            watermark: EventTime::MIN,
-            outbox: Outbox::default(),
-            key: Vec::new(),
-            declared: states.declared,
-            wall_micros: 0,
-        }
+        let core = ProcessCore::new(state_id, timer_id, &declared(&function));
+        Self { function, core }
     }
+}
 
-    /// Runs the next timer at or before the watermark; says whether there was an item for it.
-    fn fire(&mut self, state: &mut Store, due: Due) -> bool {
-        let Some(&Reverse((time, hash))) = self.outbox.timers.peek() else {
-            return false;
-        };
-        if time > due.watermark && !due.ended {
-            return false;
-        }
-        let timer = state.candidates(self.timer_id, hash, timer_namespace(time)).next();
-        let Some(offset) = timer else {
-            while self.outbox.timers.peek() == Some(&Reverse((time, hash))) {
-                self.outbox.timers.pop();
-            }
-            return true;
-        };
-        self.key.clear();
-        self.key.extend_from_slice(state.key(offset));
-        state.delete_at(offset);
-        let header = FrameHeader::at_time(hash, time);
-        let scope = Scope {
-            header,
-            key: &self.key,
-            state_id: self.state_id,
-            timer_id: self.timer_id,
-            declared: self.declared,
-            wall_micros: self.wall_micros,
-        };
-        let mut context = ProcessContext::new(state, &mut self.outbox, scope, self.watermark);
-        let key = P::Key::from_bytes(&self.key);
-        self.function.on_timer(&mut context, key, time);
-        true
-    }
+fn declared<P: ProcessFunction>(function: &P) -> States {
+    let mut states = States::default();
+    function.states(&mut states);
+    states
 }
 
 impl<P: ProcessFunction> KeyedOperator for Process<P> {
@@ -145,32 +88,15 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
     const HAS_DUE: bool = true;
 
     fn states(&self) -> Vec<OperatorState> {
-        let mut states = States::default();
-        self.function.states(&mut states);
-        let described = |id, kind, values| OperatorState {
-            id,
-            kind,
-            identity: String::new(),
-            key: P::Key::layout(),
-            values,
-        };
-        let timers = vec![StateLayout::new("timers", 0..=u64::MAX, Layout::Unit)];
-        vec![
-            described(self.state_id, "process", states.layouts),
-            described(self.timer_id, "timers", timers),
-        ]
+        self.core.states::<P::Key>("process", declared(&self.function))
     }
 
     fn rebuild(&mut self, state: &Store, watermark: EventTime) {
-        self.watermark = watermark;
-        self.outbox.timers = state
-            .iter_operator(self.timer_id)
-            .map(|offset| Reverse((time_of(state.namespace(offset)), state.hash(offset))))
-            .collect();
+        self.core.rebuild(state, watermark);
     }
 
     fn tick(&mut self, wall_micros: i64) {
-        self.wall_micros = wall_micros;
+        self.core.tick(wall_micros);
     }
 
     fn apply(
@@ -180,12 +106,9 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
         key: <P::Key as Key>::View<'_>,
         view: <P::In as Item>::View<'_>,
     ) -> Option<()> {
-        let Self { state_id, timer_id, declared, wall_micros, .. } = *self;
+        let Self { function, core } = self;
         P::Key::with_bytes(key, |bytes| {
-            let scope =
-                Scope { header: *header, key: bytes, state_id, timer_id, declared, wall_micros };
-            let mut context = ProcessContext::new(state, &mut self.outbox, scope, self.watermark);
-            self.function.on_record(&mut context, key, view);
+            core.with(state, *header, bytes, |context| function.on_record(context, key, view));
         });
         None
     }
@@ -200,32 +123,18 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
     }
 
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
-        while self.outbox.frames.is_empty() {
-            self.watermark = self.watermark.max(due.watermark);
-            if !self.fire(state, due) {
-                return false;
-            }
-        }
-        true
+        let Self { function, core } = self;
+        core.advance(state, due, |context, key, time| {
+            function.on_timer(context, P::Key::from_bytes(key), time);
+        })
     }
 
     fn due<'s>(&'s self, _: &'s Store) -> (FrameHeader, <P::Out as Item>::View<'s>) {
-        let frame: Frame<'s> =
-            self.outbox.frames.front().expect("asked only after `advance` answered `true`").frame();
+        let frame = self.core.front();
         (frame.header(), frame.view::<P::Out>())
     }
 
     fn done(&mut self, _: &mut Store) {
-        self.outbox.spare.extend(self.outbox.frames.pop_front());
-    }
-}
-
-/// The timer entry of a key at a time.
-pub(super) fn timer_key<'k>(scope: &Scope<'k>, time: EventTime) -> EntryKey<'k> {
-    EntryKey {
-        operator: scope.timer_id,
-        hash: scope.header.key_hash,
-        key: scope.key,
-        namespace: timer_namespace(time),
+        self.core.done();
     }
 }

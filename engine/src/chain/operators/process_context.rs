@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::marker::PhantomData;
 
 use super::fold::Fold;
-use super::process::{Outbox, timer_key};
+use super::process_core::{Outbox, timer_key};
 use super::process_list::List;
 use super::process_map::Map;
 use super::process_place::Place;
@@ -12,7 +12,7 @@ use super::process_states::{
     Declared, KIND_CHUNK, KIND_LIST, KIND_REDUCED, KIND_VALUE, ListState, MapState, ReducingState,
     StateKind, StateName, ValueState,
 };
-use crate::record::{EventTime, Fixed, FrameHeader, Key, Record};
+use crate::record::{EventTime, Fixed, FrameHeader, Key, KeyHash, Record};
 use crate::state::{ExpiryKind, OperatorId, Store};
 
 /// Whose turn it is: the record's or timer's header, and the key.
@@ -22,6 +22,8 @@ pub(super) struct Scope<'k> {
     pub(super) key: &'k [u8],
     pub(super) state_id: OperatorId,
     pub(super) timer_id: OperatorId,
+    /// State without a key, and what of it is declared.
+    pub(super) shared: Option<(OperatorId, Declared)>,
     pub(super) declared: Declared,
     pub(super) wall_micros: i64,
 }
@@ -170,6 +172,21 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
         self.map(map).iter(self.store)
     }
 
+    /// What the shared map holds for `at`: state without a key, which `on_broadcast` writes. One
+    /// look-up.
+    #[must_use]
+    pub fn shared_get<K: Key, T: Fixed>(&self, map: MapState<K, T>, at: K::View<'_>) -> Option<T> {
+        shared_map(self.scope.shared, map).get(self.store, at)
+    }
+
+    /// The shared map, in no order that may be relied on. A look-up an entry.
+    pub fn shared_iter<K: Key, T: Fixed>(
+        &self,
+        map: MapState<K, T>,
+    ) -> impl Iterator<Item = (K::View<'_>, T)> {
+        shared_map(self.scope.shared, map).iter(self.store)
+    }
+
     /// Forgets the key's map.
     pub fn clear_map<K: Key, T: Fixed>(&mut self, map: MapState<K, T>) {
         self.map(map).clear(self.store);
@@ -210,6 +227,66 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
         Map::new(self.place(StateKind::Map, map.name))
     }
 }
+
+/// What `on_broadcast` may do: change state that every shard has a copy of.
+#[derive(Debug)]
+pub struct SharedContext<'a> {
+    store: &'a mut Store,
+    shared: (OperatorId, Declared),
+    wall_micros: i64,
+}
+
+impl<'a> SharedContext<'a> {
+    pub(super) fn new(
+        store: &'a mut Store,
+        shared: (OperatorId, Declared),
+        wall_micros: i64,
+    ) -> Self {
+        Self { store, shared, wall_micros }
+    }
+
+    /// The time of day in microseconds since 1970, as of this turn: not the same on every shard.
+    #[must_use]
+    pub fn wall_micros(&self) -> i64 {
+        self.wall_micros
+    }
+
+    /// What the map holds for `at`. One look-up.
+    #[must_use]
+    pub fn get<K: Key, T: Fixed>(&self, map: MapState<K, T>, at: K::View<'_>) -> Option<T> {
+        shared_map(Some(self.shared), map).get(self.store, at)
+    }
+
+    /// Puts a value into the map. A few look-ups.
+    pub fn insert<K: Key, T: Fixed>(&mut self, map: MapState<K, T>, at: K::View<'_>, to: T) {
+        shared_map(Some(self.shared), map).insert(self.store, at, to);
+    }
+
+    /// Takes a value out of the map; says whether it was there. A few look-ups.
+    pub fn remove<K: Key, T: Fixed>(&mut self, map: MapState<K, T>, at: K::View<'_>) -> bool {
+        shared_map(Some(self.shared), map).remove(self.store, at)
+    }
+
+    /// Forgets the map.
+    pub fn clear<K: Key, T: Fixed>(&mut self, map: MapState<K, T>) {
+        shared_map(Some(self.shared), map).clear(self.store);
+    }
+}
+
+/// A map of state without a key: that of the empty one.
+///
+/// Panics where it is not declared: a bug in the job.
+fn shared_map<K: Key, T: Fixed>(
+    shared: Option<(OperatorId, Declared)>,
+    map: MapState<K, T>,
+) -> Map<'static, K, T> {
+    let (operator, declared) = shared.expect("a function with shared state has a broadcast stream");
+    declared.check(StateKind::Map, map.name);
+    Map::new(Place { operator, hash: NO_KEY, key: &[], name: map.name, now: i64::MIN })
+}
+
+/// The hash of state without a key. Its slot says nothing: every shard has a copy.
+const NO_KEY: KeyHash = KeyHash(0);
 
 /// A timer's time as a namespace; sorts as the times do.
 pub(super) fn timer_namespace(time: EventTime) -> u64 {
