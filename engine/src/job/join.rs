@@ -21,6 +21,51 @@ use super::stream::{Stream, next_level};
 use super::windowed::window_problem;
 
 /// Two streams that are grouped by the same key. `J` says which rows a join lets leave.
+///
+/// ```
+/// use pelton::{Engine, EventTime, Job, Stream, TimeSpan};
+///
+/// #[pelton::record]
+/// struct Order {
+///     #[event_time]
+///     time: EventTime,
+///     id: u64,
+/// }
+///
+/// #[pelton::record]
+/// struct Payment {
+///     #[event_time]
+///     time: EventTime,
+///     order: u64,
+/// }
+///
+/// #[pelton::record]
+/// struct Outcome {
+///     id: u64,
+///     paid: bool,
+/// }
+///
+/// /// Orders with the payment that came within an hour, or without one.
+/// #[pelton::job]
+/// fn outcomes(orders: Stream<Order>, payments: Stream<Payment>) -> Stream<Outcome> {
+///     let orders = orders.key_by(|order| order.id);
+///     let payments = payments.key_by(|payment| payment.order);
+///     let paid = orders.join(payments).left_outer().between(TimeSpan::ZERO, TimeSpan::hours(1));
+///     paid.map(|(order, payment)| OutcomeView { id: order.id, paid: payment.is_some() })
+/// }
+///
+/// let job = Job::new();
+/// let order = |minute: i64, id| Order { time: EventTime(minute * 60_000_000), id };
+/// let orders = job.records(vec![order(0, 1), order(1, 2), order(2, 3)]);
+/// let payment = |minute: i64, order| Payment { time: EventTime(minute * 60_000_000), order };
+/// let payments = job.records(vec![payment(5, 1), payment(61, 2), payment(63, 3)]);
+/// let rows = outcomes(orders, payments).collect();
+/// Engine::new().shards(2).run(job)?;
+/// let mut rows: Vec<_> = rows.take_rows().into_iter().map(|row| (row.id, row.paid)).collect();
+/// rows.sort();
+/// assert_eq!(rows, [(1, true), (2, true), (3, false)]);
+/// # Ok::<(), pelton::JobError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a pair of streams does nothing until a join is called on it"]
 pub struct KeyedPair<L, R, K, CL, CR, FL, FR, J = Inner> {

@@ -63,7 +63,35 @@ impl<R: Record> Chain for Met<R> {
 const TO_ITSELF: Local = Local(ShardId(0));
 
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
-    /// All records of two streams. Those of each keep their order; how the two interleave is not
+    /// All records of two streams.
+    ///
+    /// ```
+    /// use pelton::{Engine, Job, Stream};
+    ///
+    /// #[pelton::record]
+    /// struct Reading {
+    ///     sensor: u64,
+    /// }
+    ///
+    /// #[pelton::job]
+    /// fn readings(old: Stream<Reading>, new: Stream<Reading>) -> pelton::Changelog<u64, u64> {
+    ///     let (kept, _broken) = old.split(|reading| reading.sensor != 13);
+    ///     kept.union(new).key_by(|reading| reading.sensor).count()
+    /// }
+    ///
+    /// let job = Job::new();
+    /// let records = |sensors: &[u64]| sensors.iter().map(|&sensor| Reading { sensor }).collect();
+    /// let (old, new) = (job.records(records(&[1, 13, 2])), job.records(records(&[1])));
+    /// let counts = readings(old, new).at_end().collect();
+    /// Engine::new().shards(1).run(job)?;
+    /// let mut rows: Vec<_> =
+    ///     counts.take_rows().into_iter().map(|row| (row.key, row.value)).collect();
+    /// rows.sort();
+    /// assert_eq!(rows, [(1, 2), (2, 1)]);
+    /// # Ok::<(), pelton::JobError>(())
+    /// ```
+    ///
+    /// Those of each keep their order; how the two interleave is not
     /// said. Event time goes on with the slower of the two. No record changes its shard.
     pub fn union<C2: Chain<Out = R>>(self, other: Stream<R, C2>) -> Stream<R, Met<R>> {
         let (first, second) = (self.into_chain(), other.into_chain());
