@@ -4,9 +4,10 @@ mod operators_common;
 
 use operators_common::{ENDED, Row, RowView, at, drain, header};
 use pelton::chain::operators::{
-    Aggregate, Count, CountSum, Emit, ExactSpec, ExactWindows, ListState, MapState,
-    MergeByPosition, PairOperator, PaneSpec, PaneWindows, Process, ProcessContext, ProcessFunction,
-    ReducingState, Side, Sorted, States, Sum, ValueState,
+    Aggregate, Count, CountSum, Early, Emit, EveryRecords, Evict, ExactSpec, ExactWindows, Folded,
+    Kept, ListState, MapState, MergeByPosition, Mode, PairOperator, PaneSpec, PaneWindows, Process,
+    ProcessContext, ProcessFunction, ReducingState, Rules, Side, SlicedWindows, Sorted, States,
+    Sum, TriggeredWindows, ValueState, Window,
 };
 use pelton::chain::{KeyedOperator, OperatorState};
 use pelton::record::{
@@ -97,6 +98,50 @@ fn pane_windows_describe_all_that_they_keep() {
     drain(&mut operator, &mut store, ENDED, |_, window| window.value);
     assert_eq!(store.entry_count(), 0);
     assert_eq!(states[0].identity, "length 60 us, slide 40 us, offset 7 us");
+}
+
+#[test]
+fn windows_describe_all_that_they_keep() {
+    let rules = Rules { lateness: TimeSpan(1_000), mode: Mode::Retracting };
+    let session = Window::session(TimeSpan(5));
+    let mut folded = TriggeredWindows::<(String, u8), Row, Count, _, _, _>::new(
+        ID,
+        &session,
+        rules,
+        Early::every(TimeSpan(50)),
+        Folded,
+        |_| (),
+    );
+    let mut store = fill(&mut folded);
+    check(&folded.states(), &store);
+    let identity = &folded.states()[0].identity;
+    assert_eq!(
+        identity,
+        "sessions, gap 5 us, Retracting, lateness 1000 us, early every 50 us, 0 us of wall, 0 records"
+    );
+    drain(&mut folded, &mut store, ENDED, |_, _| ());
+    assert_eq!(store.entry_count(), 0);
+
+    let mut kept = TriggeredWindows::<(String, u8), Row, Sum<i64>, _, _, _>::new(
+        ID,
+        &Window::global(),
+        Rules::default(),
+        EveryRecords::keeping(2),
+        Kept::new(Evict::Count(40)),
+        |row| row.amount,
+    );
+    let mut store = fill(&mut kept);
+    check(&kept.states(), &store);
+    drain(&mut kept, &mut store, ENDED, |_, _| ());
+    assert_eq!(store.entry_count(), 0);
+
+    let cumulating = Window::cumulate(TimeSpan(60), TimeSpan(20));
+    let sliced = SlicedWindows::<(String, u8), Row, Count, _>::new(ID, &cumulating, rules, |_| ());
+    let mut sliced = sliced.unwrap();
+    let mut store = fill(&mut sliced);
+    check(&sliced.states(), &store);
+    drain(&mut sliced, &mut store, ENDED, |_, _| ());
+    assert_eq!(store.entry_count(), 0);
 }
 
 #[test]

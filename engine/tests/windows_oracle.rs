@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use operators_common::{ENDED, Row, at, drain, header};
 use pelton::chain::KeyedOperator;
 use pelton::chain::operators::{
-    AtEnd, Evict, Folded, Kept, Mode, Rules, Sum, Timing, TriggeredWindows, Window,
+    AnyWindows, AtEnd, CountSum, Evict, Folded, Kept, LastRecords, Mode, Rules, Sum, Timing,
+    TriggeredWindows, Window,
 };
 use pelton::record::{EventTime, FrameHeader, Key, KeyHash, Record, RowKind, SidedView, TimeSpan};
 use pelton::sim::Chance;
@@ -47,8 +48,8 @@ type Said = (u64, i64, i64, u16, RowKind, Timing, i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Bounds {
     end: i64,
-    start: i64,
     length_index: u16,
+    start: i64,
 }
 
 impl Case {
@@ -486,6 +487,50 @@ fn differential_kept_windows_say_what_the_oracle_says() {
             |row| row.amount,
         )
     });
+}
+
+#[test]
+fn differential_windows_over_slices_say_what_the_oracle_says() {
+    check("over_slices", |case| {
+        let (window, rules) = (case.window(), case.rules);
+        let read = |row: operators_common::RowView<'_>| row.amount;
+        AnyWindows::<u64, Row, Sum<i64>, _, _, _>::new(ID, &window, rules, AtEnd, Folded, read)
+    });
+}
+
+#[test]
+fn the_last_records_hold_what_they_say() {
+    for seed in 0..60 {
+        let mut chance = Chance::new(seed);
+        let counts = [1 + chance.below(5), 1 + chance.below(150)];
+        let new = || LastRecords::<u64, Row, CountSum, _, 2>::new(ID, counts, |row| row.amount);
+        let (mut operator, mut store) = (new(), Store::new());
+        let mut seen = BTreeMap::<u64, Vec<i64>>::new();
+        for number in 0..chance.below(600) {
+            let (key, amount) = (chance.below(3), i64::try_from(chance.below(99)).unwrap());
+            let row = Row::new(number, amount);
+            let emission = operator.apply(&mut store, &header::<u64>(key, 0), key, row.view());
+            let (view, found) = operator.output(emission.unwrap(), key, row.view());
+            assert_eq!(view, row.view());
+            let of_key = seen.entry(key).or_default();
+            of_key.push(amount);
+            let expected = counts.map(|count| {
+                let held = of_key.iter().rev().take(usize::try_from(count).unwrap());
+                held.fold((0, 0), |(count, sum), item| (count + 1, sum + i128::from(*item)))
+            });
+            assert_eq!(
+                found.map(|held| (held.count, held.sum)),
+                expected,
+                "seed {seed}, {counts:?}"
+            );
+            if chance.one_in(9) {
+                store.freeze();
+                operator = new();
+            }
+        }
+        let kept = seen.len() as u64 * (2 + counts[1].max(counts[0]) / 64 + 4);
+        assert!(store.entry_count() <= kept, "{} entries of {kept}", store.entry_count());
+    }
 }
 
 #[test]

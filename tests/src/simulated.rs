@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use pelton::chain::operators::{
     CountSum, ExactSpec, ListState, MapState, PaneSpec, ProcessContext, ProcessFunction, States,
-    Sum, ValueState,
+    Sum, ValueState, Window,
 };
 use pelton::checkpoint::decode;
 use pelton::job::{SourceOptions, Splits};
@@ -85,10 +85,22 @@ pub enum Shape {
     AsOfJoin,
     /// Two tables and the changes of their join; of one split.
     TableJoin,
+    /// Sums of sessions, each said once.
+    Sessions,
+    /// Sessions that late events make longer and join; what is taken back is taken off.
+    LateSessions,
+    /// Windows that overlap, with late events; what they say in turns is summed up.
+    LateHopping,
+    /// Windows that say what they hold when no event can come any more.
+    OnClose,
+    /// Each so many events of a key; of one split.
+    CountWindows,
+    /// The last so many events of a key, every so many; of one split.
+    SlidingCounts,
 }
 
 /// All shapes.
-pub const SHAPES: [Shape; 16] = [
+pub const SHAPES: [Shape; 22] = [
     Shape::Stateless,
     Shape::Counts,
     Shape::SumsAtEnd,
@@ -105,6 +117,12 @@ pub const SHAPES: [Shape; 16] = [
     Shape::WindowJoin,
     Shape::AsOfJoin,
     Shape::TableJoin,
+    Shape::Sessions,
+    Shape::LateSessions,
+    Shape::LateHopping,
+    Shape::OnClose,
+    Shape::CountWindows,
+    Shape::SlidingCounts,
 ];
 
 /// The numbers of a job.
@@ -120,6 +138,8 @@ pub struct Params {
     pub slide: i64,
     /// How long before a record exact windows end.
     pub delay: i64,
+    /// How late an event may be and is let into the job.
+    pub kept: i64,
 }
 
 /// Where rows go.
@@ -164,7 +184,12 @@ impl Case {
     pub fn of(shape: Shape, seed: u64, events_max: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0xca5e_0001);
         let split_count = match shape {
-            Shape::SumChanges | Shape::Joined | Shape::AsOfJoin | Shape::TableJoin => 1,
+            Shape::SumChanges
+            | Shape::Joined
+            | Shape::AsOfJoin
+            | Shape::TableJoin
+            | Shape::CountWindows
+            | Shape::SlidingCounts => 1,
             _ => 1 + chance.below(3),
         };
         let lateness_micros = signed(*chance.pick(&[0, 500, 20_000]));
@@ -187,6 +212,12 @@ impl Case {
             length,
             delay: if chance.one_in(2) { length / 2 } else { 0 },
             slide: (length / signed(1 + chance.below(4))).max(1),
+            kept: match shape {
+                Shape::LateSessions | Shape::LateHopping | Shape::OnClose => {
+                    *chance.pick(&[300, length, lateness_micros])
+                }
+                _ => 0,
+            },
         };
         let outputs = *chance.pick(&[Outputs::File, Outputs::Directory, Outputs::Both]);
         Self { seed, shape, params, lateness_micros, splits, outputs }
@@ -204,6 +235,7 @@ impl Case {
         });
         let options = SourceOptions::new()
             .lateness(TimeSpan::micros(self.lateness_micros))
+            .keep_late(TimeSpan::micros(self.params.kept))
             .late(FileSink::new(world.path("late"), late));
         let events = job.source(Splits::new(splits.collect()), options);
         self.shape_job(events, world);
@@ -228,6 +260,12 @@ impl Case {
             Shape::WindowJoin => self.end(joins::window_join(events, params), world),
             Shape::AsOfJoin => self.end(joins::as_of_join(events, params), world),
             Shape::TableJoin => self.end(joins::table_join(events, params), world),
+            Shape::Sessions => self.end(sessions(events, params), world),
+            Shape::LateSessions => self.end(late_sessions(events, params), world),
+            Shape::LateHopping => self.end(late_hopping(events, params), world),
+            Shape::OnClose => self.end(on_close(events, params), world),
+            Shape::CountWindows => self.end(count_windows(events, params), world),
+            Shape::SlidingCounts => self.end(sliding_counts(events, params), world),
             Shape::TwoOutputs => {
                 self.end(counts(events.clone(), params), world);
                 let more = FileSink::new(world.path("more"), Csv::new().header_line(false));
@@ -425,6 +463,97 @@ fn hopping(events: Stream<Event>, p: Params) -> Stream<Row> {
         .key_by(|e| e.key)
         .hopping_count(TimeSpan::micros(p.length), TimeSpan::micros(p.slide))
         .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value.cast_signed() })
+}
+
+#[pelton::job]
+fn sessions(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .window(Window::session(TimeSpan::micros(p.slide)))
+        .aggregate::<Sum<i64>, _>(|e| e.amount)
+        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
+}
+
+/// A row that does not hold any more counts against itself, so what is left is what holds.
+#[pelton::job]
+fn late_sessions(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .window(Window::session(TimeSpan::micros(p.slide)))
+        .allowed_lateness(TimeSpan::micros(p.kept))
+        .retracting()
+        .aggregate::<Sum<i64>, _>(|e| e.amount)
+        .named("late sessions")
+        .map(|w| RowView {
+            name: w.key,
+            a: signed_row(w.kind, w.start.0),
+            b: signed_row(w.kind, w.end.0 * 3),
+            c: signed_row(w.kind, w.value * 7),
+        })
+        .key_by(|r| r.name)
+        .aggregate::<Sum<i64>, _>(|r| r.a + r.b + r.c)
+        .at_end()
+        .changes()
+        .map(|c| RowView { name: c.key, a: c.value, b: 0, c: 0 })
+}
+
+fn signed_row(kind: RowKind, number: i64) -> i64 {
+    match kind {
+        RowKind::Insert | RowKind::UpdateAfter => number,
+        RowKind::UpdateBefore | RowKind::Delete => -number,
+    }
+}
+
+#[pelton::job]
+fn late_hopping(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .window(Window::hopping(TimeSpan::micros(p.length), TimeSpan::micros(p.slide)))
+        .allowed_lateness(TimeSpan::micros(p.kept))
+        .discarding()
+        .aggregate::<Sum<i64>, _>(|e| e.amount)
+        .named("late windows")
+        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
+        .key_by(|r| (r.name, r.a, r.b))
+        .aggregate::<Sum<i64>, _>(|r| r.c)
+        .at_end()
+        .changes()
+        .map(|c| RowView { name: c.key.0, a: c.key.1, b: c.key.2, c: c.value })
+}
+
+#[pelton::job]
+fn on_close(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .flat_map(move |e| (0..e.number % p.copies).map(move |_| e))
+        .key_by(|e| e.key)
+        .window(Window::tumbling(TimeSpan::micros(p.length)))
+        .allowed_lateness(TimeSpan::micros(p.kept))
+        .on_close_only()
+        .aggregate::<Sum<i64>, _>(|e| e.amount)
+        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
+}
+
+#[pelton::job]
+fn count_windows(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .count_window(p.copies)
+        .aggregate::<Sum<i64>, _>(|e| e.amount)
+        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
+}
+
+#[pelton::job]
+fn sliding_counts(events: Stream<Event>, p: Params) -> Stream<Row> {
+    events
+        .filter(move |e| e.amount % p.modulus != 0)
+        .key_by(|e| e.key)
+        .sliding_count_window(p.modulus.unsigned_abs() * 9, p.copies)
+        .aggregate::<Sum<i64>, _>(|e| e.amount)
+        .map(|w| RowView { name: w.key, a: 0, b: 0, c: w.value })
 }
 
 #[pelton::job]

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use crate::chain::operators::{
     Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec,
-    PaneWindows, Process, ProcessFunction, Sorted, Sum, Window, WindowOutput, Windowed,
+    PaneWindows, Process, ProcessFunction, Sorted, Sum, WindowOutput, Windowed,
 };
 use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator};
 use crate::record::{Change, Fixed, Key, Record, TimeSpan};
@@ -228,7 +228,7 @@ where
         let root = self.operate("windows", &[], move |id, _| {
             PaneWindows::<K, R, V, G>::new(id, spec, read.clone())
         });
-        let window = Window::hopping(spec.length, spec.slide);
+        let window = spec.window();
         root.graph.add_check(root.name, move |time| window_problem(&window, time).map(Into::into));
         Stream::new(root)
     }

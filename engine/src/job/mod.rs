@@ -74,10 +74,18 @@ impl Job {
     /// Takes records that the embedding program pushes. Up to `capacity` of them wait for the
     /// job; then a push waits.
     pub fn push<R: Record>(&self, capacity: usize) -> (Stream<R>, PushInput<R>) {
+        self.push_with(capacity, SourceOptions::default())
+    }
+
+    /// The same with options, such as the lateness that windows need.
+    pub fn push_with<R: Record>(
+        &self,
+        capacity: usize,
+        options: SourceOptions<R>,
+    ) -> (Stream<R>, PushInput<R>) {
         let (input, split) = push_source("push", capacity);
         self.graph.add_push_closer(input.closer());
-        let source = input::Pushed::new(split);
-        (self.source(source, SourceOptions::default()), input)
+        (self.source(input::Pushed::new(split), options), input)
     }
 
     /// Reads records from memory.

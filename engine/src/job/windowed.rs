@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 use crate::chain::Chain;
 use crate::chain::KeyFn;
 use crate::chain::operators::{
-    AtEnd, Contents, Count, Early, EveryRecords, Evict, Folded, Kept, Merge, Mode, OnClose, Rules,
-    Trigger, TriggeredWindows, Window, WindowOutput, WindowProblem,
+    AnyWindows, AtEnd, Contents, Count, Early, EveryRecords, Evict, Folded, Invertible, Kept,
+    LastRecords, Merge, Mode, OnClose, Rules, Trigger, Window, WindowOutput, WindowProblem,
+    Windowed, counts_problem,
 };
 use crate::record::{Fixed, Key, Record, Sided, TimeSpan};
 
@@ -89,6 +90,34 @@ where
     ) -> WindowedStream<R, K, C, F, O, EveryRecords, Evict> {
         let trigger = EveryRecords::keeping(slide);
         WindowedStream::new(self, Window::global(), trigger, Evict::Count(count))
+    }
+}
+
+impl<R, K, C, F, O> Keyed<R, K, C, F, O>
+where
+    R: Record,
+    K: Key,
+    C: Chain<Out = R>,
+    F: KeyFn<R, K>,
+    O: Order<R>,
+{
+    /// For each record, what the last `counts[i]` records of its key hold, itself included; see
+    /// [`LastRecords`]. In order of arrival, or of time behind `in_time_order`.
+    pub fn last_records<V, const N: usize, G>(
+        self,
+        counts: [u64; N],
+        read: G,
+    ) -> Stream<Windowed<R, V, N>, impl Chain<Out = Windowed<R, V, N>>>
+    where
+        V: Invertible,
+        [V::State; N]: Fixed,
+        G: for<'a> Fn(R::View<'a>) -> V::Item + Clone + Send + Sync + 'static,
+    {
+        let root = self.operate("last_records", &[], move |id, _| {
+            LastRecords::<K, R, V, G, N>::new(id, counts, read.clone())
+        });
+        root.graph.add_check(root.name, move |_| counts_problem(&counts).map(Into::into));
+        Stream::new(root)
     }
 }
 
@@ -189,7 +218,7 @@ where
         V: Merge,
         G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
     {
-        triggered::<R, K, C, F, O, T, V, Folded, G>(self, None, read)
+        windowed::<R, K, C, F, O, T, V, Folded, G>(self, None, read)
     }
 
     /// Counts the records.
@@ -235,12 +264,12 @@ where
     {
         let evict = self.contents;
         let kept = self.with(|trigger, _| (trigger, Kept::new(evict)));
-        triggered::<R, K, C, F, O, T, V, Kept<V::Input>, G>(kept, evict.problem(), read)
+        windowed::<R, K, C, F, O, T, V, Kept<V::Input>, G>(kept, evict.problem(), read)
     }
 }
 
-fn triggered<R, K, C, F, O, T, V, X, G>(
-    windowed: WindowedStream<R, K, C, F, O, T, X>,
+fn windowed<R, K, C, F, O, T, V, X, G>(
+    stream: WindowedStream<R, K, C, F, O, T, X>,
     problem: Option<WindowProblem>,
     read: G,
 ) -> Stream<
@@ -258,19 +287,12 @@ where
     X: Contents<V>,
     G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
 {
-    let WindowedStream { keyed, window, rules, trigger, contents, .. } = windowed;
+    let WindowedStream { keyed, window, rules, trigger, contents, .. } = stream;
     let problem = problem.or_else(|| rules.problem()).or_else(|| trigger.problem());
     let checked = window.clone();
     let root = keyed.operate("windows", &[], move |id, _| {
         let (trigger, contents) = (trigger.clone(), contents.clone());
-        TriggeredWindows::<K, R, V, T, X, G>::new(
-            id,
-            &window,
-            rules,
-            trigger,
-            contents,
-            read.clone(),
-        )
+        AnyWindows::<K, R, V, T, X, G>::new(id, &window, rules, trigger, contents, read.clone())
     });
     root.graph.add_check(root.name, move |time| {
         let problem = problem.clone().or_else(|| window_problem(&checked, time));

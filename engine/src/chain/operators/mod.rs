@@ -5,7 +5,8 @@
 //! |---|---|---|
 //! | [`Aggregate`] | the key's new value | final values, at the end |
 //! | [`ExactWindows`] | what N sliding windows hold, exactly | |
-//! | [`PaneWindows`] | | one row for each tumbling or hopping window |
+//! | [`LastRecords`] | what the last N records of its key hold, exactly | |
+//! | [`SlicedWindows`], [`PaneWindows`] | rows of windows that it is late for | rows of windows that have ended |
 //! | [`TriggeredWindows`] | rows of windows that a trigger lets fire | rows of windows that have ended |
 //! | [`Sorted`] | | what the wrapped operator says, in order of event time |
 //! | [`Process`] | whatever the user's function emits | the same, from its timers |
@@ -45,8 +46,9 @@ pub use process_context::{ProcessContext, SharedContext};
 pub use process_pair::{BroadcastFunction, PairFunction, ProcessBroadcast, ProcessPair};
 pub use process_states::{ListState, MapState, ReducingState, States, ValueState};
 pub use sorted::Sorted;
+pub(crate) use window::counts_problem;
 pub use window::{
-    AtEnd, Contents, Early, EveryRecords, Evict, Fire, Folded, Kept, Mode, OnClose, PaneSpec,
-    PaneWindows, Rules, Timing, Trigger, TriggeredWindows, Window, WindowOutput, WindowPlace,
-    WindowProblem, WindowStatus, WindowView, Zone,
+    AnyWindows, AtEnd, Contents, Early, EveryRecords, Evict, Fire, Folded, Kept, LastRecords, Mode,
+    OnClose, PaneSpec, PaneWindows, Rules, SlicedWindows, Timing, Trigger, TriggeredWindows,
+    Window, WindowOutput, WindowPlace, WindowProblem, WindowStatus, WindowView, Zone,
 };

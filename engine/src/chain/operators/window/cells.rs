@@ -9,7 +9,7 @@
 //! `wall due` the same by the wall clock. `row` is what the window's standing row says.
 //!
 //! Invariants
-//! 1. Cells are in the order (end, start, length).
+//! 1. Cells are in the order (end, length, start).
 //! 2. A record costs one look-up, and O(windows of the key) bytes read; nothing is written but the
 //!    cells that have changed. The entry is written whole only when a window opens or goes.
 //!
@@ -102,8 +102,8 @@ impl<C: Fixed, T: Fixed, S: Fixed> Cell<C, T, S> {
         self.flags = if to { self.flags | flag } else { self.flags & !flag };
     }
 
-    fn rank(&self) -> (i64, i64, u16) {
-        (self.end, self.start, self.length_index)
+    fn rank(&self) -> (i64, u16, i64) {
+        (self.end, self.length_index, self.start)
     }
 }
 
@@ -186,7 +186,7 @@ impl<C: Fixed, T: Fixed, S: Fixed> Cells<C, T, S> {
 
     /// Where the window is, or where it belongs.
     pub(super) fn place_of(&self, start: i64, end: i64, length_index: u16) -> Result<usize, usize> {
-        let rank = (end, start, length_index);
+        let rank = (end, length_index, start);
         // The newest windows are at the end, and most records are for them.
         for index in (0..self.cells.len()).rev() {
             match self.cells[index].rank().cmp(&rank) {

@@ -27,6 +27,8 @@ pub struct Place<'s, 'k> {
 pub trait Contents<V: Merge>: Clone + Send + Sync + 'static {
     /// What stands in a window's cell.
     type State: Fixed;
+    /// Whether it is the fold's state alone, as slices keep it.
+    const IS_FOLDED: bool = false;
     /// The contents of a window without records. `list_next` numbers the key's lists.
     fn start(&self, list_next: &mut u64) -> Self::State;
     /// Adds what a record says.
@@ -51,6 +53,7 @@ pub struct Folded;
 
 impl<V: Merge> Contents<V> for Folded {
     type State = V::State;
+    const IS_FOLDED: bool = true;
     fn start(&self, _: &mut u64) -> V::State {
         V::start()
     }

@@ -4,25 +4,37 @@
 //!
 //! | operator | windows | state a key | a record costs |
 //! |---|---|---|---|
-//! | [`PaneWindows`] | tumbling, hopping | a slice for each stretch that windows share | one look-up |
+//! | [`SlicedWindows`] | tumbling, hopping, cumulating, of one length or many | an entry for each slice that windows share | one look-up |
+//! | [`PaneWindows`] | the same, each said once | likewise | likewise |
 //! | [`TriggeredWindows`] | any, with any trigger | one entry, a cell for each window | one look-up, O(windows of the key) |
+//! | [`LastRecords`] | the last so many records, exactly | a log of them | one look-up, O(1) a window |
+//!
+//! [`AnyWindows`] is [`SlicedWindows`] where that is enough, and [`TriggeredWindows`] elsewhere.
 //!
 //! How much of it there is: a window lives until its end and the allowed lateness have passed.
 
 mod calendar;
 mod cells;
 mod contents;
+mod either;
 mod grid;
+mod last;
 mod output;
 mod pane;
+mod sliced;
+mod slices;
 mod spec;
 mod trigger;
 mod triggered;
 
 pub use calendar::Zone;
 pub use contents::{Contents, Evict, Folded, Kept, Place as WindowPlace};
+pub use either::AnyWindows;
+pub use last::LastRecords;
+pub(crate) use last::counts_problem;
 pub use output::{Timing, WindowOutput, WindowView};
 pub use pane::{PaneSpec, PaneWindows};
+pub use sliced::SlicedWindows;
 pub use spec::{Mode, Rules, Window, WindowProblem};
 pub use trigger::{AtEnd, Early, EveryRecords, Fire, OnClose, Trigger, WindowStatus};
 pub use triggered::TriggeredWindows;

@@ -20,7 +20,7 @@ use crate::record::TimeSpan;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    pub(super) kind: WindowKind,
+    kind: WindowKind,
     offset: TimeSpan,
     zone: Zone,
     may_have_gaps: bool,
@@ -125,6 +125,14 @@ impl Window {
         self
     }
 
+    pub(super) fn kind(&self) -> &WindowKind {
+        &self.kind
+    }
+
+    pub(super) fn offset_span(&self) -> TimeSpan {
+        self.offset
+    }
+
     pub(super) fn assigner(&self) -> Assigner {
         match &self.kind {
             WindowKind::Hopping { lengths, slide } => {
@@ -147,8 +155,9 @@ impl Window {
         let Self { kind, offset: TimeSpan(offset), zone, .. } = self;
         match kind {
             WindowKind::Hopping { lengths, slide } => {
-                let lengths: Vec<i64> = lengths.iter().map(|length| length.0).collect();
-                format!("lengths {lengths:?} us, slide {} us, offset {offset} us", slide.0)
+                let lengths: Vec<String> =
+                    lengths.iter().map(|length| format!("length {} us", length.0)).collect();
+                format!("{}, slide {} us, offset {offset} us", lengths.join(", "), slide.0)
             }
             WindowKind::Cumulating { length_max, step } => {
                 format!("up to {} us, step {} us, offset {offset} us", length_max.0, step.0)
@@ -289,6 +298,13 @@ impl Assigner {
     }
 }
 
+/// What texts there are to say, with commas between them.
+pub(super) fn listed(parts: &[String]) -> String {
+    let parts: Vec<&str> =
+        parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+    parts.join(", ")
+}
+
 /// What a row says of earlier rows of the same window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
@@ -311,8 +327,11 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The same, as text: what states depend on.
+    /// The same, as text: what states depend on. Nothing to say of the usual ones.
     pub(super) fn identity(&self) -> String {
+        if *self == Self::default() {
+            return String::new();
+        }
         format!("{:?}, lateness {} us", self.mode, self.lateness.0)
     }
 

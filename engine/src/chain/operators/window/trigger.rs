@@ -224,7 +224,7 @@ impl Early {
         Self { wall: Some(span), ..Self::default() }
     }
 
-    /// With every `count` records of a window.
+    /// With every `count` records of a window since it has fired.
     #[must_use]
     pub fn every_records(count: u64) -> Self {
         Self { records: Some(count), ..Self::default() }
@@ -274,8 +274,7 @@ impl Trigger for Early {
     }
 
     fn on_event_timer(&self, state: &mut EarlyState, _: &WindowStatus) -> Fire {
-        state.event_at = i64::MAX;
-        state.wall_at = i64::MAX;
+        *state = self.start();
         Fire::Emit
     }
 

@@ -40,7 +40,7 @@ use std::marker::PhantomData;
 use super::cells::{CHANGED, Cell, Cells, DUE_AT, ENDED, HAS_ROW, WALL_DUE_AT};
 use super::contents::{Contents, Place};
 use super::output::{Timing, WindowOutput, WindowView};
-use super::spec::{Assigner, Mode, Rules, Window};
+use super::spec::{Assigner, Mode, Rules, Window, listed};
 use super::trigger::{Fire, Trigger, WindowStatus};
 use crate::chain::operators::fold::{Fold, Merge};
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
@@ -648,13 +648,12 @@ where
             self.trigger.identity(),
             self.contents.identity(),
         ];
-        let parts = parts.iter().filter(|part| !part.is_empty());
         let windows = CellOf::<C, T, V>::entry_layout(C::layout());
         let windows = StateLayout::new("windows", 0..=0, windows);
         vec![OperatorState {
             id: self.operator,
             kind: "triggered_windows",
-            identity: parts.cloned().collect::<Vec<_>>().join(", "),
+            identity: listed(&parts),
             key: K::layout(),
             values: std::iter::once(windows).chain(C::more_states()).collect(),
         }]
