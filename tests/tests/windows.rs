@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use pelton::chain::operators::{Early, Mode, PaneSpec, Sum, Timing, Window};
+use pelton::chain::operators::{Early, Mode, PaneSpec, Sum, Timing, Window, Zone};
 use pelton::job::{SourceOptions, Splits};
 use pelton::record::{EventTime, RowKind, TimeSpan};
 use pelton::sim::Chance;
@@ -88,8 +88,7 @@ impl Case {
                 Window::cumulate(TimeSpan(length_max), TimeSpan(step))
             }
             Shape::Session { gap } => Window::session(TimeSpan(gap)),
-            Shape::Days { ahead } => Window::days()
-                .in_zone(pelton::chain::operators::Zone::fixed(TimeSpan::hours(ahead))),
+            Shape::Days { ahead } => Window::days().in_zone(Zone::fixed(TimeSpan::hours(ahead))),
         }
     }
 
@@ -341,6 +340,29 @@ fn what_comes_after_the_allowed_lateness_goes_to_the_side() {
     assert_eq!(late.take_rows(), [trade(2, 4), trade(3, 8)]);
     assert_eq!(report.counts.total.dropped, 2);
     assert_eq!(rows.take_rows()[0], Trade { time: EventTime(0), account: 1, amount: 1 });
+}
+
+#[test]
+fn a_window_fires_by_the_wall_clock_though_nothing_comes() {
+    let job = Job::new();
+    let options = SourceOptions::new().lateness(TimeSpan::ZERO);
+    let (trades, input) = job.push_with::<Trade>(4, options);
+    let rows = trades
+        .key_by(|trade, key| key.of(trade.account))
+        .window(Window::session(TimeSpan::hours(1)))
+        .early(Early::every_wall(TimeSpan::millis(1)))
+        .retracting()
+        .aggregate::<Sum<i64>, _>(|trade| trade.amount)
+        .map(|w, out| out.emit(TradeView { time: w.start, account: w.key, amount: w.value }))
+        .collect();
+    let settings = Settings { shard_count: 2, driver: Driver::Threads, ..Settings::default() };
+    let running = pelton::Engine::with(settings).start(job).unwrap();
+    input.push(Trade { time: EventTime(5), account: 1, amount: 7 }).unwrap();
+    runs::wait_until(&running, "an early row", || running.snapshot().records_out >= 1);
+    drop(input);
+    running.stop().unwrap();
+    let amounts: Vec<i64> = rows.take_rows().into_iter().map(|row| row.amount).collect();
+    assert_eq!(amounts, [7; 3], "early, taken back, on time");
 }
 
 /// What the job is told that has these windows, over records of memory with a lateness.

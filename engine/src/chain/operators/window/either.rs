@@ -4,12 +4,10 @@
 //! from the clock, that fire when they end and for late records only, and that keep no records. Both
 //! say the same of such windows; a test holds them to it.
 
-use super::contents::Contents;
 use super::output::WindowOutput;
 use super::sliced::SlicedWindows;
 use super::spec::{Rules, Window};
-use super::trigger::Trigger;
-use super::triggered::TriggeredWindows;
+use super::triggered::{Contents, Trigger, TriggeredWindows};
 use crate::chain::operators::fold::Merge;
 use crate::chain::{Due, KeyedOperator, OperatorState};
 use crate::record::{EventTime, FrameHeader, Item, Key, KeyHash, Record, Sided};

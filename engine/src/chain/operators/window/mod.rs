@@ -14,27 +14,22 @@
 //! How much of it there is: a window lives until its end and the allowed lateness have passed.
 
 mod calendar;
-mod cells;
-mod contents;
 mod either;
 mod grid;
 mod last;
 mod output;
-mod pane;
 mod sliced;
-mod slices;
 mod spec;
-mod trigger;
 mod triggered;
 
 pub use calendar::Zone;
-pub use contents::{Contents, Evict, Folded, Kept, Place as WindowPlace};
 pub use either::AnyWindows;
 pub use last::LastRecords;
 pub(crate) use last::counts_problem;
 pub use output::{Timing, WindowOutput, WindowView};
-pub use pane::{PaneSpec, PaneWindows};
-pub use sliced::SlicedWindows;
+pub use sliced::{PaneSpec, PaneWindows, SlicedWindows};
 pub use spec::{Mode, Rules, Window, WindowProblem};
-pub use trigger::{AtEnd, Early, EveryRecords, Fire, OnClose, Trigger, WindowStatus};
-pub use triggered::TriggeredWindows;
+pub use triggered::{
+    AtEnd, Contents, Early, EveryRecords, Evict, Fire, Folded, Kept, OnClose, Place as WindowPlace,
+    Trigger, TriggeredWindows, WindowStatus,
+};

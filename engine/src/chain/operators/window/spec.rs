@@ -16,7 +16,7 @@ use crate::record::TimeSpan;
 /// let sliding = Window::hopping(TimeSpan::hours(1), TimeSpan::minutes(5));
 /// let visits = Window::session(TimeSpan::minutes(30));
 /// let so_far_today = Window::cumulate(TimeSpan::days(1), TimeSpan::hours(1));
-/// let months = Window::months().in_zone(Zone::fixed(TimeSpan::hours(1)));
+/// let months = Window::months().in_zone(Zone::named("Europe/Berlin"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
@@ -206,7 +206,8 @@ impl Window {
                     .or_else(rest)
             }
             WindowKind::Session { gap } => not_positive("gap", *gap),
-            WindowKind::Calendar(_) | WindowKind::Global => None,
+            WindowKind::Calendar(_) => self.zone.problem(),
+            WindowKind::Global => None,
         }
     }
 }
@@ -257,6 +258,15 @@ pub enum WindowProblem {
         length_micros: i64,
         /// By how much they grow.
         step_micros: i64,
+    },
+    /// A zone that the tz database does not have.
+    #[error(
+        "its windows are of the zone `{name}`, which the tz database does not have; name one such \
+         as `Europe/Berlin`, or say how far it is ahead of UTC with `Zone::fixed`"
+    )]
+    NoZone {
+        /// The name.
+        name: String,
     },
     /// The windows close by event time, and there is none.
     #[error(

@@ -9,8 +9,8 @@
 //! A slice is as long as the greatest common divisor of all lengths and slides, so that each window
 //! is a whole number of slices. All is wider than times, so nothing saturates.
 
-use super::grid::to_time;
-use super::spec::{Window, WindowKind};
+use super::super::grid::to_time;
+use super::super::spec::{Window, WindowKind};
 use crate::record::{EventTime, TimeSpan};
 
 /// Windows of one length, in slices.

@@ -28,10 +28,10 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::grid::to_time;
-use super::output::{Timing, WindowOutput, WindowView};
+use super::super::grid::to_time;
+use super::super::output::{Timing, WindowOutput, WindowView};
+use super::super::spec::{Mode, Rules, Window, listed};
 use super::slices::{Slices, slice_namespace, slice_number};
-use super::spec::{Mode, Rules, Window, listed};
 use crate::chain::operators::fold::Merge;
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{

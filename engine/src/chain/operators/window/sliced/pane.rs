@@ -4,9 +4,9 @@
 //! reached the window's last microsecond. It is [`SlicedWindows`] without the side: a record that
 //! belongs to no later window is counted as late, and dropped.
 
-use super::output::WindowOutput;
-use super::sliced::SlicedWindows;
-use super::spec::{Rules, Window};
+use super::super::output::WindowOutput;
+use super::super::spec::{Rules, Window};
+use super::windows::SlicedWindows;
 use crate::chain::operators::fold::Merge;
 use crate::chain::{Due, KeyedOperator, OperatorState};
 use crate::record::{EventTime, FrameHeader, Item, Key, Record, SidedView, TimeSpan};

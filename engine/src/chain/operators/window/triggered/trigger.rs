@@ -11,7 +11,7 @@
 //! Why the end of a window is no timer of the trigger's: nearly all triggers fire then, and the
 //! operator knows it without asking. One that should not fire answers [`Fire::Wait`].
 
-use super::spec::WindowProblem;
+use super::super::spec::WindowProblem;
 use crate::record::{EventTime, Fixed, Layout, TimeSpan};
 
 /// What becomes of a window now.
@@ -243,7 +243,7 @@ impl Early {
     /// The first multiple after `time`.
     fn next_multiple(span: TimeSpan, time: i64) -> i64 {
         let next = (i128::from(time).div_euclid(i128::from(span.0)) + 1) * i128::from(span.0);
-        super::grid::to_time(next)
+        super::super::grid::to_time(next)
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::marker::PhantomData;
 
-use super::spec::WindowProblem;
+use super::super::spec::WindowProblem;
 use crate::chain::StateLayout;
 use crate::chain::operators::fold::Merge;
 use crate::record::{Fixed, Layout, TimeSpan};
