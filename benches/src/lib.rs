@@ -10,3 +10,4 @@ pub mod recovery;
 pub mod ring;
 pub mod scratch;
 pub mod state;
+pub mod windows;

@@ -8,10 +8,10 @@ mod operators_common;
 use operators_common::{ENDED, Row, at, drain, header};
 use pelton::chain::KeyedOperator;
 use pelton::chain::operators::{
-    AtEnd, Contents, Early, EveryRecords, Evict, Fire, Folded, Kept, Mode, OnClose, Rules, Sum,
-    Timing, Trigger, TriggeredWindows, Window, WindowStatus, WindowView,
+    AnyWindows, AtEnd, Contents, Early, EveryRecords, Evict, Fire, Folded, Kept, Mode, OnClose,
+    Rules, Sum, Timing, Trigger, TriggeredWindows, Window, WindowOutput, WindowStatus, WindowView,
 };
-use pelton::record::{EventTime, FrameHeader, Record, RowKind, SidedView, TimeSpan};
+use pelton::record::{EventTime, FrameHeader, Record, RowKind, Sided, SidedView, TimeSpan};
 use pelton::state::{OperatorId, Store};
 
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +65,8 @@ fn read(
     }
 }
 
+/// Plays the steps to windows with a state of their own, and to those over slices where there are
+/// such.
 fn play<T: Trigger, C: Contents<Sum<i64>>>(
     window: &Window,
     rules: Rules,
@@ -72,16 +74,22 @@ fn play<T: Trigger, C: Contents<Sum<i64>>>(
     contents: &C,
     steps: &[(Step, Said)],
 ) {
-    let (trigger, contents) = (trigger.clone(), contents.clone());
     let id = OperatorId(3);
-    let mut operator = TriggeredWindows::<u64, Row, Sum<i64>, T, C, _>::new(
-        id,
-        window,
-        rules,
-        trigger,
-        contents,
-        |row| row.amount,
-    );
+    let read = |row: operators_common::RowView<'_>| row.amount;
+    let parts = || (trigger.clone(), contents.clone());
+    let (own, kept) = parts();
+    let triggered =
+        TriggeredWindows::<u64, Row, Sum<i64>, T, C, _>::new(id, window, rules, own, kept, read);
+    play_to(triggered, window, rules, steps);
+    let (own, kept) = parts();
+    let any = AnyWindows::<u64, Row, Sum<i64>, T, C, _>::new(id, window, rules, own, kept, read);
+    play_to(any, window, rules, steps);
+}
+
+fn play_to<Op>(mut operator: Op, window: &Window, rules: Rules, steps: &[(Step, Said)])
+where
+    Op: KeyedOperator<Key = u64, In = Row, Out = Sided<WindowOutput<u64, i64>, Row>>,
+{
     let (mut store, mut watermark) = (Store::new(), at(i64::MIN));
     for (number, (step, expected)) in steps.iter().enumerate() {
         let mut is_late = false;
@@ -216,6 +224,31 @@ fn an_element_may_be_late_for_some_of_its_windows() {
             (R(8, 2), NOTHING),
             (W(14), row(5, 15, 3, "on time")),
             (R(9, 4), TOO_LATE),
+            (End, NOTHING),
+        ],
+    );
+}
+
+/// Windows that are further apart than they are long, which Flink takes without a word: what lies in
+/// between is in none, and late for none.
+#[test]
+fn records_between_windows_are_in_none() {
+    let window = Window::hopping(TimeSpan(2), TimeSpan(5)).with_gaps();
+    play(
+        &window,
+        rules(9, ACCUMULATING),
+        &AtEnd,
+        &Folded,
+        &[
+            (R(6, 1), NOTHING),
+            (R(7, 2), NOTHING),
+            (R(5, 4), NOTHING),
+            (W(12), row(5, 7, 5, "on time")),
+            (R(8, 8), NOTHING),
+            (R(6, 8), row(5, 7, 13, "+U late")),
+            (W(15), NOTHING),
+            (R(6, 8), TOO_LATE),
+            (R(8, 8), NOTHING),
             (End, NOTHING),
         ],
     );
