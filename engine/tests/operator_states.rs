@@ -248,7 +248,9 @@ fn a_merge_describes_the_halves_that_wait_and_verifies_them() {
     let mut operator = MergeByPosition::<Row, Row>::new(ID);
     let mut store = Store::new();
     for (sequence, side) in [(1, Side::Left), (2, Side::Right), (3, Side::Left)] {
-        assert!(operator.apply(&mut store, side, Frame::new(&half(sequence))).is_none());
+        assert!(
+            operator.apply(&mut store, side, Frame::new(&half(sequence)), at(i64::MIN)).is_none()
+        );
     }
     let states = operator.states();
     check(&states, &store);

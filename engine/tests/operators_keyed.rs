@@ -163,12 +163,12 @@ proptest! {
             let (number, side) = (half / 2, if half % 2 == 0 { Side::Left } else { Side::Right });
             let memory = frame_of(number, half);
             let frame = Frame::new(&memory[memory.as_ptr().align_offset(8)..]);
-            if let Some(emission) = merge.apply(&mut store, side, frame) {
-                let (left, right) = merge.output(&store, emission, frame);
-                prop_assert_eq!((left, right), merge.output(&store, emission, frame));
+            if let Some(emission) = merge.apply(&mut store, side, frame, at(i64::MIN)) {
+                let (_, (left, right)) = merge.output(&store, emission, frame);
+                prop_assert_eq!((left, right), merge.output(&store, emission, frame).1);
                 prop_assert_eq!((left.order, right.order), (number * 2, number * 2 + 1));
                 prop_assert_eq!(left.name, format!("row {}", number * 2));
-                merge.done(&mut store, emission);
+                prop_assert!(merge.done(&mut store, emission, frame).is_none());
                 met.push(number);
             }
         }

@@ -54,7 +54,7 @@ struct Bounds {
 
 impl Case {
     fn draw(chance: &mut Chance) -> Self {
-        let mut below = |max: u64| i64::try_from(chance.below(max)).unwrap();
+        let mut below = |max: u64| chance.below(max).cast_signed();
         let slide = 1 + below(6);
         let shape = match below(4) {
             0 => Shape::Hopping { lengths: [slide; 2], slide, offset: below(9) - 4 },
@@ -69,12 +69,12 @@ impl Case {
             _ => Shape::Session { gap: 1 + below(12) },
         };
         let lateness = TimeSpan(below(3) * below(20));
-        let mode = [Mode::Accumulating, Mode::Discarding, Mode::Retracting]
-            [below(3).unsigned_abs() as usize];
+        let modes = [Mode::Accumulating, Mode::Discarding, Mode::Retracting];
+        let mode = *chance.pick(&modes);
         Self {
             shape,
             rules: Rules { lateness, mode },
-            disorder: below(40),
+            disorder: chance.below(40).cast_signed(),
             key_count: 1 + chance.below(3),
             record_count: chance.below(70),
         }
@@ -96,16 +96,16 @@ impl Case {
     fn steps(&self, chance: &mut Chance) -> Vec<Step> {
         let (mut now, mut watermark, mut steps) = (0, i64::MIN, Vec::new());
         for _ in 0..self.record_count {
-            now += i64::try_from(chance.below(5)).unwrap();
-            let back = i64::try_from(chance.below(self.disorder.unsigned_abs() + 1)).unwrap();
-            let amount = i64::try_from(chance.below(9)).unwrap() - 2;
+            now += chance.below(5).cast_signed();
+            let back = chance.below(self.disorder.unsigned_abs() + 1).cast_signed();
+            let amount = chance.below(9).cast_signed() - 2;
             steps.push(Step::Record {
                 key: chance.below(self.key_count),
                 time: now - back,
                 amount,
             });
             if chance.one_in(3) {
-                watermark = watermark.max(now - i64::try_from(chance.below(12)).unwrap());
+                watermark = watermark.max(now - chance.below(12).cast_signed());
                 steps.push(Step::Watermark(watermark));
             }
         }
@@ -507,7 +507,7 @@ fn the_last_records_hold_what_they_say() {
         let (mut operator, mut store) = (new(), Store::new());
         let mut seen = BTreeMap::<u64, Vec<i64>>::new();
         for number in 0..chance.below(600) {
-            let (key, amount) = (chance.below(3), i64::try_from(chance.below(99)).unwrap());
+            let (key, amount) = (chance.below(3), chance.below(99).cast_signed());
             let row = Row::new(number, amount);
             let emission = operator.apply(&mut store, &header::<u64>(key, 0), key, row.view());
             let (view, found) = operator.output(emission.unwrap(), key, row.view());

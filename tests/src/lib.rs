@@ -7,3 +7,4 @@ mod joins;
 pub mod oracle;
 pub mod runs;
 pub mod simulated;
+mod windows;

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::joins;
 use crate::simulated::{Case, Event, Params, Shape};
+use crate::{joins, windows};
 
 /// The lines of a job's outputs, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +45,12 @@ pub fn run(case: &Case) -> Expected {
         Shape::WindowJoin => joins::window_lines(&on_time, p),
         Shape::AsOfJoin => joins::as_of_lines(&on_time),
         Shape::TableJoin => joins::table_lines(&on_time),
-        Shape::Sessions => sessions(&kept(&on_time, p), p),
-        Shape::LateSessions => session_totals(&kept(&on_time, p), p),
-        Shape::LateHopping => hopping_sums(&kept(&on_time, p), p),
+        Shape::Sessions => windows::session_lines(&kept(&on_time, p), p),
+        Shape::LateSessions => windows::session_total_lines(&kept(&on_time, p), p),
+        Shape::LateHopping => windows::hopping_sum_lines(&kept(&on_time, p), p),
         Shape::OnClose => tumbling(&copies(&on_time, p), p),
-        Shape::CountWindows => count_windows(&kept(&on_time, p), p),
-        Shape::SlidingCounts => sliding_counts(&kept(&on_time, p), p),
+        Shape::CountWindows => windows::count_lines(&kept(&on_time, p), p),
+        Shape::SlidingCounts => windows::sliding_lines(&kept(&on_time, p), p),
     };
     let more = match case.shape {
         Shape::TwoOutputs => hopping(&kept(&on_time, p), p),
@@ -105,7 +105,7 @@ fn plain(event: &Event) -> Line {
     (event.key.clone(), event.number.cast_signed(), event.amount, event.time.0)
 }
 
-fn by_key(events: &[Event]) -> BTreeMap<&str, Vec<&Event>> {
+pub(crate) fn by_key(events: &[Event]) -> BTreeMap<&str, Vec<&Event>> {
     let mut keys: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
     events.iter().for_each(|event| keys.entry(&event.key).or_default().push(event));
     keys
@@ -171,69 +171,6 @@ fn hopping(events: &[Event], p: Params) -> Vec<Line> {
         (key.to_owned(), start, start + p.length, count)
     };
     windows.into_iter().map(row).collect()
-}
-
-/// Runs of a key's events that are less than a gap apart.
-fn sessions(events: &[Event], p: Params) -> Vec<Line> {
-    let mut rows = Vec::new();
-    for (key, mut events) in by_key(events) {
-        events.sort_by_key(|event| event.time);
-        for run in events.chunk_by(|event, next| next.time.0 - event.time.0 < p.slide) {
-            let (start, last) = (run[0].time.0, run[run.len() - 1].time.0);
-            let sum = run.iter().map(|event| event.amount).sum();
-            rows.push((key.to_owned(), start, last + p.slide, sum));
-        }
-    }
-    rows
-}
-
-fn session_totals(events: &[Event], p: Params) -> Vec<Line> {
-    let mut totals: BTreeMap<String, i64> = BTreeMap::new();
-    for (key, start, end, sum) in sessions(events, p) {
-        *totals.entry(key).or_default() += start + end * 3 + sum * 7;
-    }
-    totals.into_iter().map(|(key, total)| (key, total, 0, 0)).collect()
-}
-
-fn hopping_sums(events: &[Event], p: Params) -> Vec<Line> {
-    let mut windows: BTreeMap<(&str, i64), i64> = BTreeMap::new();
-    for event in events {
-        let mut start = event.time.0.div_euclid(p.slide) * p.slide;
-        while event.time.0 < start + p.length {
-            *windows.entry((&event.key, start)).or_default() += event.amount;
-            start -= p.slide;
-        }
-    }
-    let row =
-        |((key, start), sum): ((&str, i64), i64)| (key.to_owned(), start, start + p.length, sum);
-    windows.into_iter().map(row).collect()
-}
-
-fn count_windows(events: &[Event], p: Params) -> Vec<Line> {
-    let count = usize::try_from(p.copies).expect("a small number");
-    let mut rows = Vec::new();
-    for (key, events) in by_key(events) {
-        for run in events.chunks_exact(count) {
-            let times = || run.iter().map(|event| event.time.0);
-            let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
-            let sum = run.iter().map(|event| event.amount).sum();
-            rows.push((key.to_owned(), first, last + 1, sum));
-        }
-    }
-    rows
-}
-
-fn sliding_counts(events: &[Event], p: Params) -> Vec<Line> {
-    let small = |number: u64| usize::try_from(number).expect("a small number");
-    let (count, slide) = (small(p.modulus.unsigned_abs() * 9), small(p.copies));
-    let mut rows = Vec::new();
-    for (key, events) in by_key(events) {
-        for end in (slide..=events.len()).step_by(slide) {
-            let held = &events[end.saturating_sub(count)..end];
-            rows.push((key.to_owned(), 0, 0, held.iter().map(|event| event.amount).sum()));
-        }
-    }
-    rows
 }
 
 fn exact(events: &[Event], p: Params) -> Vec<Line> {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use pelton::chain::operators::{
     CountSum, ExactSpec, ListState, MapState, PaneSpec, ProcessContext, ProcessFunction, States,
-    Sum, ValueState, Window,
+    Sum, ValueState,
 };
 use pelton::checkpoint::decode;
 use pelton::job::{SourceOptions, Splits};
@@ -19,7 +19,7 @@ use pelton::sink::{Both, Csv, DirectorySink, FileSink, format_fn};
 use pelton::source::VecSplit;
 use pelton::{Job, Stream};
 
-use crate::{joins, oracle};
+use crate::{joins, oracle, windows};
 
 /// What the jobs read.
 #[pelton::record]
@@ -260,12 +260,12 @@ impl Case {
             Shape::WindowJoin => self.end(joins::window_join(events, params), world),
             Shape::AsOfJoin => self.end(joins::as_of_join(events, params), world),
             Shape::TableJoin => self.end(joins::table_join(events, params), world),
-            Shape::Sessions => self.end(sessions(events, params), world),
-            Shape::LateSessions => self.end(late_sessions(events, params), world),
-            Shape::LateHopping => self.end(late_hopping(events, params), world),
-            Shape::OnClose => self.end(on_close(events, params), world),
-            Shape::CountWindows => self.end(count_windows(events, params), world),
-            Shape::SlidingCounts => self.end(sliding_counts(events, params), world),
+            Shape::Sessions => self.end(windows::sessions(events, params), world),
+            Shape::LateSessions => self.end(windows::late_sessions(events, params), world),
+            Shape::LateHopping => self.end(windows::late_hopping(events, params), world),
+            Shape::OnClose => self.end(windows::on_close(events, params), world),
+            Shape::CountWindows => self.end(windows::count_windows(events, params), world),
+            Shape::SlidingCounts => self.end(windows::sliding_counts(events, params), world),
             Shape::TwoOutputs => {
                 self.end(counts(events.clone(), params), world);
                 let more = FileSink::new(world.path("more"), Csv::new().header_line(false));
@@ -463,97 +463,6 @@ fn hopping(events: Stream<Event>, p: Params) -> Stream<Row> {
         .key_by(|e| e.key)
         .hopping_count(TimeSpan::micros(p.length), TimeSpan::micros(p.slide))
         .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value.cast_signed() })
-}
-
-#[pelton::job]
-fn sessions(events: Stream<Event>, p: Params) -> Stream<Row> {
-    events
-        .filter(move |e| e.amount % p.modulus != 0)
-        .key_by(|e| e.key)
-        .window(Window::session(TimeSpan::micros(p.slide)))
-        .aggregate::<Sum<i64>, _>(|e| e.amount)
-        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
-}
-
-/// A row that does not hold any more counts against itself, so what is left is what holds.
-#[pelton::job]
-fn late_sessions(events: Stream<Event>, p: Params) -> Stream<Row> {
-    events
-        .filter(move |e| e.amount % p.modulus != 0)
-        .key_by(|e| e.key)
-        .window(Window::session(TimeSpan::micros(p.slide)))
-        .allowed_lateness(TimeSpan::micros(p.kept))
-        .retracting()
-        .aggregate::<Sum<i64>, _>(|e| e.amount)
-        .named("late sessions")
-        .map(|w| RowView {
-            name: w.key,
-            a: signed_row(w.kind, w.start.0),
-            b: signed_row(w.kind, w.end.0 * 3),
-            c: signed_row(w.kind, w.value * 7),
-        })
-        .key_by(|r| r.name)
-        .aggregate::<Sum<i64>, _>(|r| r.a + r.b + r.c)
-        .at_end()
-        .changes()
-        .map(|c| RowView { name: c.key, a: c.value, b: 0, c: 0 })
-}
-
-fn signed_row(kind: RowKind, number: i64) -> i64 {
-    match kind {
-        RowKind::Insert | RowKind::UpdateAfter => number,
-        RowKind::UpdateBefore | RowKind::Delete => -number,
-    }
-}
-
-#[pelton::job]
-fn late_hopping(events: Stream<Event>, p: Params) -> Stream<Row> {
-    events
-        .filter(move |e| e.amount % p.modulus != 0)
-        .key_by(|e| e.key)
-        .window(Window::hopping(TimeSpan::micros(p.length), TimeSpan::micros(p.slide)))
-        .allowed_lateness(TimeSpan::micros(p.kept))
-        .discarding()
-        .aggregate::<Sum<i64>, _>(|e| e.amount)
-        .named("late windows")
-        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
-        .key_by(|r| (r.name, r.a, r.b))
-        .aggregate::<Sum<i64>, _>(|r| r.c)
-        .at_end()
-        .changes()
-        .map(|c| RowView { name: c.key.0, a: c.key.1, b: c.key.2, c: c.value })
-}
-
-#[pelton::job]
-fn on_close(events: Stream<Event>, p: Params) -> Stream<Row> {
-    events
-        .flat_map(move |e| (0..e.number % p.copies).map(move |_| e))
-        .key_by(|e| e.key)
-        .window(Window::tumbling(TimeSpan::micros(p.length)))
-        .allowed_lateness(TimeSpan::micros(p.kept))
-        .on_close_only()
-        .aggregate::<Sum<i64>, _>(|e| e.amount)
-        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
-}
-
-#[pelton::job]
-fn count_windows(events: Stream<Event>, p: Params) -> Stream<Row> {
-    events
-        .filter(move |e| e.amount % p.modulus != 0)
-        .key_by(|e| e.key)
-        .count_window(p.copies)
-        .aggregate::<Sum<i64>, _>(|e| e.amount)
-        .map(|w| RowView { name: w.key, a: w.start.0, b: w.end.0, c: w.value })
-}
-
-#[pelton::job]
-fn sliding_counts(events: Stream<Event>, p: Params) -> Stream<Row> {
-    events
-        .filter(move |e| e.amount % p.modulus != 0)
-        .key_by(|e| e.key)
-        .sliding_count_window(p.modulus.unsigned_abs() * 9, p.copies)
-        .aggregate::<Sum<i64>, _>(|e| e.amount)
-        .map(|w| RowView { name: w.key, a: 0, b: 0, c: w.value })
 }
 
 #[pelton::job]

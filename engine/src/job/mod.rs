@@ -44,7 +44,7 @@ pub use settings::{Driver, Settings, core_count};
 pub use sides::Main;
 pub use stream::{Changelog, Stream};
 pub use supervise::{Supervisor, supervise};
-pub use windowed::WindowedStream;
+pub use windowed::{OrLate, WindowedStream};
 
 use crate::record::Record;
 use crate::source::{PushInput, VecSplit, push_source};

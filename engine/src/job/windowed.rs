@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use crate::chain::Chain;
 use crate::chain::KeyFn;
 use crate::chain::operators::{
-    AnyWindows, AtEnd, Contents, Count, Early, EveryRecords, Evict, Folded, Invertible, Kept,
+    AnyWindows, AtEnd, Contents, Count, Early, EveryRecords, Evict, Fold, Folded, Invertible, Kept,
     LastRecords, Merge, Mode, OnClose, Rules, Trigger, Window, WindowOutput, WindowProblem,
     Windowed, counts_problem,
 };
@@ -16,6 +16,9 @@ use crate::record::{Fixed, Key, Record, Sided, TimeSpan};
 use super::graph::SourceTime;
 use super::keyed::{ArrivalOrder, Keyed, Order};
 use super::stream::Stream;
+
+/// A row of a window, or on the side a record that came too late for all of its windows.
+pub type OrLate<K, V, R> = Sided<WindowOutput<K, <V as Fold>::Output>, R>;
 
 /// A keyed stream that is put into windows. `T` decides when they fire, `X` says how they keep their
 /// records.
@@ -210,10 +213,7 @@ where
     pub fn aggregate_or_late<V, G>(
         self,
         read: G,
-    ) -> Stream<
-        Sided<WindowOutput<K, V::Output>, R>,
-        impl Chain<Out = Sided<WindowOutput<K, V::Output>, R>>,
-    >
+    ) -> Stream<OrLate<K, V, R>, impl Chain<Out = OrLate<K, V, R>>>
     where
         V: Merge,
         G: for<'a> Fn(R::View<'a>) -> V::Input + Clone + Send + Sync + 'static,
@@ -253,10 +253,7 @@ where
     pub fn aggregate_or_late<V, G>(
         self,
         read: G,
-    ) -> Stream<
-        Sided<WindowOutput<K, V::Output>, R>,
-        impl Chain<Out = Sided<WindowOutput<K, V::Output>, R>>,
-    >
+    ) -> Stream<OrLate<K, V, R>, impl Chain<Out = OrLate<K, V, R>>>
     where
         V: Merge,
         V::Input: Fixed,
@@ -272,10 +269,7 @@ fn windowed<R, K, C, F, O, T, V, X, G>(
     stream: WindowedStream<R, K, C, F, O, T, X>,
     problem: Option<WindowProblem>,
     read: G,
-) -> Stream<
-    Sided<WindowOutput<K, V::Output>, R>,
-    impl Chain<Out = Sided<WindowOutput<K, V::Output>, R>>,
->
+) -> Stream<OrLate<K, V, R>, impl Chain<Out = OrLate<K, V, R>>>
 where
     R: Record,
     K: Key,

@@ -15,6 +15,7 @@ use crate::state::{OperatorId, Store};
 
 /// Windows of any kind, over slices if possible.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a shard, and it does not move")]
 pub enum AnyWindows<K, I, V, T, C, F>
 where
     V: Merge,

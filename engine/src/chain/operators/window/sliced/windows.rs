@@ -323,7 +323,8 @@ where
     /// Makes the heaps anew from the store.
     fn rebuild(&mut self, state: &Store, watermark: EventTime) {
         self.watermark = watermark;
-        (self.endings.clear(), self.expiries.clear());
+        self.endings.clear();
+        self.expiries.clear();
         for offset in state.iter_operator(self.operator) {
             let namespace = state.namespace(offset);
             self.schedule(state.hash(offset), slice_number(namespace), namespace);

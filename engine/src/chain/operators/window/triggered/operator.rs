@@ -59,7 +59,8 @@ where
     /// Makes the heaps anew from the store.
     fn rebuild(&mut self, state: &Store, watermark: EventTime) {
         self.watermark = watermark;
-        (self.timers.clear(), self.wall_timers.clear());
+        self.timers.clear();
+        self.wall_timers.clear();
         for offset in state.iter_operator(self.operator) {
             if state.namespace(offset) != 0 {
                 continue;
