@@ -12,18 +12,8 @@ use super::binding::Scopes;
 use super::walk::{Edit, Position, walk};
 
 /// The operators that keep state.
-const STATEFUL: [&str; 10] = [
-    "count",
-    "aggregate",
-    "aggregate_or_late",
-    "exact_windows",
-    "last_records",
-    "windows",
-    "tumbling_count",
-    "hopping_count",
-    "process",
-    "join_by_position",
-];
+const STATEFUL: [&str; 7] =
+    ["count", "aggregate", "exact_windows", "tumbling", "hopping", "process", "join_by_position"];
 
 /// Inserts `.named("..")` after every stateful operator that has no name yet.
 pub(crate) fn name_operators(function: &mut ItemFn) {
