@@ -7,7 +7,7 @@ use pelton::chain::operators::{Sum, Window};
 use pelton::record::{RowKind, TimeSpan};
 
 use crate::oracle::{Line, by_key};
-use crate::simulated::{Event, EventView, Params, Row, RowView};
+use crate::simulated::{Event, Params, Row, RowView};
 
 #[pelton::job]
 pub(crate) fn sessions(events: Stream<Event>, p: Params) -> Stream<Row> {
