@@ -1,4 +1,5 @@
-//! The proc macros of Pelton: `#[pelton::record]`, `#[pelton::state]` and `#[pelton::job]`.
+//! The proc macros of Pelton: `#[pelton::record]`, `#[pelton::state]`, `#[pelton::job]` and
+//! `#[pelton::part]`.
 //!
 //! Takes the user's items; hands on thin code over the engine's traits.
 //!
@@ -95,10 +96,39 @@ pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///   was derived from it may be used once.
 /// - Every stateful operator gets a stable name: the name of its `let`, or the function's for
 ///   the last expression; one in the middle of a chain gets its own name after it. What the user
-///   wrote with `.named("..")` stays.
+///   wrote with `.named("..")` stays. Two of one name are refused.
+/// - A call of a function that is given a stream offers it a name for what it adds, which a
+///   [`macro@part`] takes.
+/// - A type of the function's name holds a listing: the expansion as text, for `pelton expand`, and
+///   what plans say of the operators.
 ///
 /// Parameters that are not streams, such as settings, stay as they are.
 #[proc_macro_attribute]
 pub fn job(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    job::expand(arguments.into(), item.into()).into()
+    job::expand(job::Kind::Job, arguments.into(), item.into()).into()
+}
+
+/// Makes a function that takes and returns streams a part of jobs.
+///
+/// ```text
+/// #[pelton::part]
+/// fn busy(clicks: Stream<Click>, count_min: u64) -> Stream<UserCount> {
+///     let count = clicks.key_by(|c| c.user).count();
+///     count.changes().filter(|c| c.value >= count_min).map(|c| UserCountView { .. })
+/// }
+///
+/// #[pelton::job]
+/// fn alarms(home: Stream<Click>, shop: Stream<Click>) -> (Stream<UserCount>, Stream<UserCount>) {
+///     let at_home = busy(home, 100);
+///     let in_shop = busy(shop, 10);
+///     (at_home, in_shop)
+/// }
+/// ```
+///
+/// As [`macro@job`], with two differences: a parameter `Stream<X>` may come from any operator, so
+/// it is used once unless `.fork()` is called on it; and the names of its operators stand behind
+/// that of the call, `at_home.count` and `in_shop.count` here, so that each use has its own state.
+#[proc_macro_attribute]
+pub fn part(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    job::expand(job::Kind::Part, arguments.into(), item.into()).into()
 }

@@ -61,6 +61,24 @@ pub mod record {
     pub struct Change<K, V>(PhantomData<(K, V)>);
 }
 
+pub mod job {
+    pub struct Listing {
+        pub name: &'static str,
+        pub file: &'static str,
+        pub expansion: &'static str,
+        pub notes: &'static [Note],
+    }
+    pub struct Note {
+        pub line: u32,
+        pub column: u32,
+        pub binding: &'static str,
+        pub text: &'static str,
+    }
+    pub trait Listed {
+        const LISTING: &'static Listing;
+    }
+}
+
 pub mod chain {
     use std::collections::BTreeMap;
     use std::marker::PhantomData;
@@ -104,6 +122,9 @@ pub mod chain {
 
     pub struct Stream<R, C = Ran<Root<R>>>(C, PhantomData<R>);
     impl<R> Stream<R> {
+        pub fn begins(&self, listing: &'static crate::job::Listing, name: &str) -> String {
+            format!("{} of {}", name, listing.name)
+        }
         pub fn of(records: Vec<R>) -> Self {
             Self(Ran(Root(Rc::new(records))), PhantomData)
         }
@@ -274,6 +295,18 @@ fn two_views(
     let by_both = clicks.key_by(|c| (c.user, c.page.map_or(0, str::len))).count();
     let by_length = clicks.key_by(|c| c.user.len()).count();
     (by_both, by_length)
+}
+
+#[test]
+fn a_job_is_listed_as_it_is_written_and_as_it_is_expanded() {
+    let listing = <pages_of_long_names as job::Listed>::LISTING;
+    assert_eq!((listing.name, listing.file), ("pages_of_long_names", file!()));
+    assert!(listing.expansion.contains("__out.emit_some((c.user.len() >= letters_min)"));
+    let filter = &listing.notes[0];
+    assert_eq!(filter.text, "|c| (c.user.len() >= letters_min).then_some(c)");
+    let lines: Vec<&str> = include_str!("job_runs.rs").lines().collect();
+    let at = &lines[filter.line as usize - 1][filter.column as usize - 1..];
+    assert!(at.starts_with("filter_map("), "the note tells where the method is: {at}");
 }
 
 #[test]

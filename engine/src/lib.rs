@@ -6,7 +6,7 @@
 // So that the macros' `::pelton` paths also hold inside this crate.
 extern crate self as pelton;
 
-pub use pelton_codegen::{job, record, state};
+pub use pelton_codegen::{job, part, record, state};
 #[doc(hidden)]
 pub use rkyv;
 

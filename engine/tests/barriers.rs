@@ -22,7 +22,8 @@ fn barriers_that_come_faster_than_they_align_hold_nothing_up() {
         })
     });
     let ticks = job.source(Splits::new(splits.collect()), SourceOptions::new());
-    let counts = ticks.key_by(|tick, key| key.of(tick.key % 1_000)).count().at_end().collect();
+    let keyed = ticks.key_by(|tick, key| key.of(tick.key % 1_000));
+    let counts = keyed.count().named("counts").at_end().collect();
     let running = Engine::new().shards(3).driver(Driver::Threads).start(job).unwrap();
     let mut epoch = 0;
     while !running.wait(Duration::ZERO) && epoch < 1_000_000 {

@@ -622,6 +622,7 @@ fn two_stages(events: Stream<Event>, p: Params) -> Stream<Row> {
         .filter(move |e| e.amount % p.modulus != 0)
         .key_by(|e| e.key)
         .count()
+        .named("by_key")
         .changes()
         .map(|c| RowView { name: "", a: c.value.cast_signed() % 7, b: 0, c: 0 })
         .key_by(|r| r.a)

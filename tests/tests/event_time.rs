@@ -350,7 +350,7 @@ fn a_source_that_fails_midway_ends_the_job_with_its_own_words() {
 }
 
 #[pelton::job]
-fn two_of_one_name(readings: Stream<Reading>) -> Stream<Window> {
+fn two_of_one_name(readings: Stream<Reading>, name: &'static str) -> Stream<Window> {
     readings
         .key_by(|r| r.sensor)
         .tumbling_count(TimeSpan::seconds(1))
@@ -358,7 +358,7 @@ fn two_of_one_name(readings: Stream<Reading>) -> Stream<Window> {
         .map(|w| WindowView { sensor: w.key, start: w.start.0, count: w.value })
         .key_by(|w| w.start)
         .count()
-        .named("windows")
+        .named(name)
         .changes()
         .map(|c| WindowView { sensor: 0, start: c.key, count: c.value })
 }
@@ -366,8 +366,8 @@ fn two_of_one_name(readings: Stream<Reading>) -> Stream<Window> {
 #[test]
 fn two_operators_of_one_name_are_refused_before_anything_starts() {
     let job = Job::new();
-    let rows = two_of_one_name(job.records(vec![reading(1, 1)])).collect();
+    let rows = two_of_one_name(job.records(vec![reading(1, 1)]), "windows").collect();
     let error = runs::run(&Settings::default(), job).unwrap_err();
-    assert!(matches!(&error, JobError::DuplicateName { name } if name == "windows"), "{error}");
+    assert!(matches!(&error, JobError::DuplicateName { name, .. } if name == "windows"), "{error}");
     assert_eq!(rows.take_rows().len(), 0);
 }

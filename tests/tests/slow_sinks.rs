@@ -87,7 +87,7 @@ fn an_output_behind_a_fork_that_waits_is_counted_at_its_barrier() {
     let gate = Gated { is_open: Arc::default(), taken: Arc::default() };
     let job = Job::new();
     let (orders, input) = job.push::<Order>(100);
-    let echoed = orders.key_by(|order, key| key.of(order.id)).process(Echo).fork();
+    let echoed = orders.key_by(|order, key| key.of(order.id)).process(Echo).named("echo").fork();
     echoed.to(gate.clone());
     let running = start(job, directory.path(), Duration::from_secs(3_600));
     (0..50).for_each(|id| input.push(Order { id }).unwrap());

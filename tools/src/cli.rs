@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pelton::command::state::{SavepointArgs, StateCommand};
-use pelton::command::{JobArgs, RunArgs};
+use pelton::command::{ExpandArgs, JobArgs, PlanArgs, RunArgs};
 
 use crate::fraud::generator::TRANSACTION_COUNT_MAX;
 
@@ -30,6 +30,10 @@ pub enum Command {
     /// Run a job.
     #[command(subcommand)]
     Run(Run),
+    /// Draw the plan of a job: what is fused, what crosses, what is kept.
+    Plan(PlanOf),
+    /// Show the code that `#[pelton::job]` made of a job.
+    Expand(ExpandOf),
     /// Make input for a job.
     #[command(subcommand)]
     Generate(Generate),
@@ -55,6 +59,37 @@ pub enum Run {
     #[command(mut_arg("late", |late| late.hide(true)))]
     #[command(mut_arg("lateness", |lateness| lateness.hide(true)))]
     Clicks(JobArgs),
+}
+
+/// A job that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JobName {
+    /// Decisions on card transactions.
+    Fraud,
+    /// Clicks per user.
+    Clicks,
+}
+
+/// Which plan, and how.
+#[derive(Debug, Clone, Args)]
+pub struct PlanOf {
+    /// Which job
+    #[arg(value_enum)]
+    pub job: JobName,
+    /// How.
+    #[command(flatten)]
+    pub plan: PlanArgs,
+}
+
+/// Whose code, and where to.
+#[derive(Debug, Clone, Args)]
+pub struct ExpandOf {
+    /// Which job
+    #[arg(value_enum)]
+    pub job: JobName,
+    /// Where to.
+    #[command(flatten)]
+    pub expand: ExpandArgs,
 }
 
 /// What to generate.
@@ -131,6 +166,9 @@ mod tests {
              --lateness 10m --late late.ndjson --rate 100000 --strategy spin --driver glommio",
             "pelton run clicks --input clicks.csv --output counts.csv --shards 8 --changes",
             "pelton generate transactions --count 1000 --seed 7 --output -",
+            "pelton plan fraud --format svg --output plan.svg",
+            "pelton plan clicks",
+            "pelton expand fraud",
             "pelton state ls state",
             "pelton state show state --operator count --key ada --json --limit 10",
             "pelton state verify state",
@@ -164,6 +202,10 @@ mod tests {
             "pelton generate transactions --count -1 --output -",
             "pelton generate transactions --count 5",
             "pelton nonsense",
+            "pelton plan",
+            "pelton plan nonsense",
+            "pelton plan clicks --format png",
+            "pelton expand",
             "pelton state",
             "pelton state ls",
             "pelton state show state --limit few",

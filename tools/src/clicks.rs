@@ -1,6 +1,7 @@
 //! `pelton run clicks`: counts per user.
 
-use pelton::command::{JobArgs, run_job};
+use pelton::command::{JobArgs, NamedJob};
+use pelton::job::Listed;
 use pelton::{Changelog, Stream, job, record};
 
 use crate::error::ProgramError;
@@ -20,11 +21,17 @@ pub fn clicks_per_user(clicks: Stream<Click>) -> Changelog<String, u64> {
     clicks.filter(|c| c.page != "about_us").key_by(|c| c.user).count()
 }
 
+/// The job under its name.
+#[must_use]
+pub fn named() -> NamedJob {
+    NamedJob::new("clicks", <clicks_per_user as Listed>::LISTING, clicks_per_user)
+}
+
 /// Runs the click job.
 ///
 /// # Errors
 /// The inputs, the outputs, or the job.
 pub fn run(mut args: JobArgs) -> Result<(), ProgramError> {
     args.no_header = true;
-    Ok(run_job("clicks", clicks_per_user, &args)?)
+    Ok(named().run(&args)?)
 }

@@ -12,6 +12,7 @@ pub mod fraud;
 pub mod generate;
 #[cfg(feature = "parquet")]
 mod parquet;
+pub mod plans;
 pub mod report;
 pub mod state;
 

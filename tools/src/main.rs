@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use pelton_cli::cli::{Command, Generate, Pelton, Run};
-use pelton_cli::{clicks, demo, fraud, generate, state};
+use pelton_cli::{clicks, demo, fraud, generate, plans, state};
 
 fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2.
@@ -12,6 +12,8 @@ fn main() -> ExitCode {
         None => demo::run(),
         Some(Command::Run(Run::Fraud(args))) => fraud::run(args),
         Some(Command::Run(Run::Clicks(args))) => clicks::run(args),
+        Some(Command::Plan(args)) => plans::plan(&args),
+        Some(Command::Expand(args)) => plans::expand(&args),
         Some(Command::Generate(Generate::Transactions(args))) => generate::run(&args),
         Some(Command::State(command)) => state::run(&command),
         Some(Command::Savepoint(args)) => state::savepoint(&args),

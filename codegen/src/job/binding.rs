@@ -152,11 +152,16 @@ fn names(pattern: &Pat) -> Vec<String> {
     names.0
 }
 
+/// A name as people read it: `r#type` is `type`.
+pub(crate) fn plain(name: &str) -> String {
+    name.trim_start_matches("r#").to_owned()
+}
+
 /// What a pattern calls its value: its names, joined; `None` where it has none.
 pub(crate) fn pattern_name(pattern: &Pat) -> Option<String> {
     let names: Vec<_> = names(pattern)
         .iter()
-        .map(|name| name.trim_start_matches("r#").trim_start_matches('_').to_owned())
+        .map(|name| plain(name).trim_start_matches('_').to_owned())
         .filter(|name| !name.is_empty())
         .collect();
     (!names.is_empty()).then(|| names.join("_"))

@@ -14,7 +14,7 @@ use syn::{
 };
 
 use super::binding::Scopes;
-use super::walk::{Edit, Position, walk};
+use super::walk::{Called, Edit, walk};
 
 /// The operator, its closure's second parameter, and that parameter's method.
 const HANDED: [(&str, &str, &str); 4] = [
@@ -38,7 +38,7 @@ struct Closures {
 }
 
 impl Edit for Closures {
-    fn called(&mut self, place: &mut Expr, _: Position, _: &str) {
+    fn called(&mut self, place: &mut Expr, _: Called<'_>) {
         let Expr::MethodCall(call) = place else {
             return;
         };

@@ -1,77 +1,102 @@
 //! Stable names for stateful operators: they tie state to operators across versions of a job.
 //!
 //! Why from the program's own names and not from positions: adding an operator above another
-//! would otherwise hand the one's state to the other.
-
-use std::collections::BTreeSet;
+//! would otherwise hand the one's state to the other. So two operators that would have one name
+//! are an error, and not numbered.
 
 use quote::quote_spanned;
-use syn::{Expr, ExprLit, ExprMethodCall, ItemFn, Lit, parse_quote};
+use syn::{Error, Expr, ExprLit, ExprMethodCall, ItemFn, Lit, parse_quote};
 
-use super::binding::Scopes;
-use super::walk::{Edit, Position, walk};
+use super::Errors;
+use super::binding::{Scopes, plain};
+use super::sharing::either_or;
+use super::walk::{Called, Edit, Position, walk};
 
-/// The operators that keep state.
-const STATEFUL: [&str; 7] =
-    ["count", "aggregate", "exact_windows", "tumbling", "hopping", "process", "join_by_position"];
+/// The methods of streams that keep state. A test of the engine holds it to this list.
+const STATEFUL: &[&str] = &include!("stateful.in");
 
-/// Inserts `.named("..")` after every stateful operator that has no name yet.
-pub(crate) fn name_operators(function: &mut ItemFn) {
-    let name = function.sig.ident.to_string();
-    let name = name.trim_start_matches("r#");
+/// Inserts `.named("..")` after every stateful operator that has no name yet, and refuses two of
+/// one name.
+pub(crate) fn name_operators(function: &mut ItemFn) -> syn::Result<()> {
+    let name = plain(&function.sig.ident.to_string());
     let scopes = Scopes::of_parameters(&function.sig);
-    let mut given = Given(BTreeSet::new());
-    walk(&mut function.block, name, scopes.clone(), &mut given);
-    let mut names = Names { taken: given.0 };
-    walk(&mut function.block, name, scopes, &mut names);
+    let mut given = Given { taken: Taken::default(), errors: Errors::default() };
+    walk(&mut function.block, &name, scopes.clone(), &mut given);
+    let mut names = Names { taken: given.taken, errors: given.errors };
+    walk(&mut function.block, &name, scopes, &mut names);
+    names.errors.finish()
 }
 
-/// Collects the names that the user gave, so that none is given twice.
-struct Given(BTreeSet<String>);
+/// The names that are taken, and the arms in which.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(Vec<(String, Vec<(usize, usize)>)>);
+
+impl Taken {
+    /// Takes a name; whether nothing that is built together has it.
+    pub(crate) fn take(&mut self, name: &str, arms: &[(usize, usize)]) -> bool {
+        let mut same = self.0.iter().filter(|(taken, _)| taken == name);
+        let is_free = same.all(|(_, taken)| either_or(taken, arms));
+        self.0.push((name.to_owned(), arms.to_vec()));
+        is_free
+    }
+}
+
+/// What something that is called is named where the user does not say: for what it is bound to, or,
+/// in the middle of a chain, with its own name after that.
+pub(crate) fn derived(called: Called<'_>, own: &str) -> String {
+    match called.position {
+        Position::Outermost => called.base.to_owned(),
+        Position::Named | Position::Inside => format!("{}_{own}", called.base),
+    }
+}
+
+/// Collects the names that the user gave.
+struct Given {
+    taken: Taken,
+    errors: Errors,
+}
 
 impl Edit for Given {
-    fn called(&mut self, place: &mut Expr, _: Position, _: &str) {
+    fn called(&mut self, place: &mut Expr, called: Called<'_>) {
         if let Expr::MethodCall(ExprMethodCall { method, args, .. }) = place
             && method == "named"
             && let Some(Expr::Lit(ExprLit { lit: Lit::Str(name), .. })) = args.first()
+            && !self.taken.take(&name.value(), called.arms)
         {
-            self.0.insert(name.value());
+            let message = format!(
+                "two operators are called `{}`: state is found by its operator's name, so each \
+                 needs one of its own",
+                name.value()
+            );
+            self.errors.add(Error::new_spanned(name, message));
         }
     }
 }
 
 struct Names {
-    taken: BTreeSet<String>,
+    taken: Taken,
+    errors: Errors,
 }
 
 impl Edit for Names {
-    fn called(&mut self, place: &mut Expr, position: Position, base: &str) {
+    fn called(&mut self, place: &mut Expr, called: Called<'_>) {
         let Expr::MethodCall(call) = &*place else {
             return;
         };
         let method = call.method.clone();
-        if position == Position::Named || !STATEFUL.iter().any(|stateful| method == stateful) {
+        if called.position == Position::Named || !STATEFUL.iter().any(|one| method == one) {
             return;
         }
-        let name = match position {
-            Position::Outermost => base.to_owned(),
-            Position::Named | Position::Inside => format!("{base}_{method}"),
-        };
-        let name = self.free(&name);
+        let name = derived(called, &method.to_string());
+        if !self.taken.take(&name, called.arms) {
+            let message = format!(
+                "this operator would be called `{name}`, as another one is: state is found by its \
+                 operator's name; add `.named(\"...\")` with a name of its own, or bind it to another"
+            );
+            self.errors.add(Error::new_spanned(&method, message));
+            return;
+        }
         let named = quote_spanned!(method.span()=> named(#name));
         *place = parse_quote!(#place.#named);
-    }
-}
-
-impl Names {
-    /// The name, with a number behind it where it is taken.
-    fn free(&mut self, name: &str) -> String {
-        let numbered = (2..).map(|number| format!("{name}_{number}"));
-        let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
-        let free = candidates
-            .find(|candidate| !self.taken.contains(candidate))
-            .expect("there are more numbers than operators");
-        self.taken.insert(free.clone());
-        free
     }
 }

@@ -52,7 +52,7 @@ fn both_consume(earlier: &Use, later: &Use) -> bool {
 }
 
 /// Whether two places stand in different arms of one branch.
-fn either_or(one: &[(usize, usize)], other: &[(usize, usize)]) -> bool {
+pub(crate) fn either_or(one: &[(usize, usize)], other: &[(usize, usize)]) -> bool {
     one.iter().any(|(branch, arm)| other.iter().any(|(b, a)| branch == b && arm != a))
 }
 

@@ -5,38 +5,52 @@ use syn::{
     parse_quote,
 };
 
+use super::Kind;
 use super::binding::type_arguments;
 
 /// Refuses what is not a plain function, each mistake at its place.
-pub(crate) fn check(function: &ItemFn) -> syn::Result<()> {
-    let signature = &function.sig;
+pub(crate) fn check(kind: Kind, function: &ItemFn) -> syn::Result<()> {
+    let (signature, noun) = (&function.sig, kind.noun());
     if let Some(token) = &signature.asyncness {
         return Err(Error::new_spanned(
             token,
-            "a job only describes what is to be done, so it is not async; the shards run it",
+            format!(
+                "a {noun} only describes what is to be done, so it is not async; the shards run it"
+            ),
         ));
     }
     if let Some(receiver @ FnArg::Receiver(_)) = signature.inputs.first() {
         return Err(Error::new_spanned(
             receiver,
-            "a job is a free function, not a method: take settings as parameters by value",
+            format!(
+                "a {noun} is a free function, not a method: take settings as parameters by value"
+            ),
         ));
     }
     if let Some(token) = &signature.constness {
-        return Err(Error::new_spanned(token, "a job is built when it starts, so it is not const"));
+        let message = format!("a {noun} is built when it starts, so it is not const");
+        return Err(Error::new_spanned(token, message));
     }
     if let Some(token) = &signature.unsafety {
-        return Err(Error::new_spanned(token, "a job is a safe function"));
+        return Err(Error::new_spanned(token, format!("a {noun} is a safe function")));
     }
     if let Some(abi) = &signature.abi {
-        return Err(Error::new_spanned(abi, "a job is an ordinary Rust function"));
+        return Err(Error::new_spanned(abi, format!("a {noun} is an ordinary Rust function")));
     }
     Ok(())
 }
 
-/// Gives every stream in the return type its chain parameter. The type is then longer than what
-/// the user wrote, so clippy's opinion of its length is not for the user.
-pub(crate) fn add_chains(function: &mut ItemFn) {
+/// Gives every stream in the return type its chain parameter, and a part's parameters theirs: a
+/// part takes streams from wherever they come. The type is then longer than what the user wrote,
+/// so clippy's opinion of its length is not for the user.
+pub(crate) fn add_chains(kind: Kind, function: &mut ItemFn) {
+    if kind == Kind::Part {
+        for parameter in &mut function.sig.inputs {
+            if let FnArg::Typed(parameter) = parameter {
+                add_chain(&mut parameter.ty);
+            }
+        }
+    }
     if let ReturnType::Type(_, of) = &mut function.sig.output {
         add_chain(of);
         let lift = parse_quote! {

@@ -1,24 +1,37 @@
 //! What a job expands to, as text: each test holds the function as written and as rewritten.
 
 use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{File, Item, ItemFn, Stmt};
 
-use super::expand;
+use super::{Kind, expand};
 
 fn printed(tokens: TokenStream) -> String {
     prettyplease::unparse(&syn::parse2(tokens).unwrap())
 }
 
 fn expanded(job: &str) -> String {
-    printed(expand(TokenStream::new(), job.parse().unwrap()))
+    printed(expand(Kind::Job, TokenStream::new(), job.parse().unwrap()))
 }
 
-/// Compares without the lifted lint, which every job with a return type has.
+/// The function alone: without its listing and the lifted lint, which every job has.
+fn function(kind: Kind, job: &str) -> ItemFn {
+    let expanded = expand(kind, TokenStream::new(), job.parse().unwrap());
+    let file: File = syn::parse2(expanded).unwrap();
+    let Some(Item::Fn(mut function)) = file.items.into_iter().next() else {
+        panic!("the function comes first");
+    };
+    function.attrs.retain(|attribute| !attribute.path().is_ident("allow"));
+    function
+}
+
+/// Compares without the head, which one test is about.
 #[track_caller]
 fn assert_expands(job: &str, expected: &str) {
-    let text = expanded(job);
-    let lines = text.lines().filter(|line| !line.contains("clippy::type_complexity"));
-    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
-    assert_eq!(text, printed(expected.parse().unwrap()));
+    let mut function = function(Kind::Job, job);
+    let head = |statement: &Stmt| statement.to_token_stream().to_string().contains("begins");
+    function.block.stmts.retain(|statement| !head(statement));
+    assert_eq!(printed(function.into_token_stream()), printed(expected.parse().unwrap()));
 }
 
 #[track_caller]
@@ -125,7 +138,11 @@ fn a_root_branches_where_it_starts() {
             let again = clicks;
             let a = again.clone().map(to_a);
             for _ in 0..2 { again.clone().sink(); }
-            let b = join(again, other).key_by(move |b, __key| __key.of(b.id));
+            let b = {
+                let __part = __job.part(\"b_join\");
+                join(again, other)
+            }
+            .key_by(move |b, __key| __key.of(b.id));
             (a, b.count().named(\"job\"))
         }",
     );
@@ -171,13 +188,12 @@ fn stateful_operators_are_named_for_what_they_are_bound_to() {
         r#"
         fn job(s: Stream<A>, rules: Rules) -> Stream<B> {
             let rule_count = rules.iter().count();
-            let totals = s.count().map(f).tumbling(day).map(g).count();
-            let totals = totals.map(f).count();
+            let totals = s.count().map(f).windows(day).map(g).process(p);
             let mine = s.count().named("mine_count").process(p).count().named("x").map(f);
             let (a, b) = (s.count(), s.aggregate(f));
-            let _ = s.count();
-            let inner = { let other = s.count(); other.hopping(h) };
-            inner.join_by_position(s.process(p), |l, r| f(l.count(), r))
+            let _ = s.sum(f);
+            let inner = { let other = s.count(); other.hopping_count(h) };
+            inner.join_by_position(s.process(p), |l, r| f(l.count(), r)).map(f)
         }
         "#,
         r#"
@@ -188,9 +204,8 @@ fn stateful_operators_are_named_for_what_they_are_bound_to() {
             let rule_count = rules.iter().count();
             let totals = s.clone()
                 .count().named("totals_count").map(f)
-                .tumbling(day).named("totals_tumbling").map(g)
-                .count().named("totals");
-            let totals = totals.map(f).count().named("totals_2");
+                .windows(day).named("totals_windows").map(g)
+                .process(p).named("totals");
             let mine = s.clone()
                 .count().named("mine_count")
                 .process(p).named("mine_process")
@@ -199,14 +214,15 @@ fn stateful_operators_are_named_for_what_they_are_bound_to() {
                 s.clone().count().named("a"),
                 s.clone().aggregate(f).named("b"),
             );
-            let _ = s.clone().count().named("job");
+            let _ = s.clone().sum(f).named("job");
             let inner = {
                 let other = s.clone().count().named("other");
-                other.hopping(h).named("inner")
+                other.hopping_count(h).named("inner")
             };
             inner
                 .join_by_position(s.process(p).named("job_process"), |l, r| f(l.count(), r))
-                .named("job_2")
+                .named("job_join_by_position")
+                .map(f)
         }
         "#,
     );
@@ -230,7 +246,7 @@ fn what_is_no_plain_function_is_refused() {
     assert_refused("fn job(&self, s: Stream<A>) {}", "not a method");
     assert_refused("struct Job;", "belongs on a function");
     let arguments = "name = 1".parse().unwrap();
-    let text = printed(expand(arguments, "fn job() {}".parse().unwrap()));
+    let text = printed(expand(Kind::Job, arguments, "fn job() {}".parse().unwrap()));
     assert!(text.contains("takes no arguments"), "{text}");
 }
 
@@ -238,4 +254,104 @@ fn what_is_no_plain_function_is_refused() {
 fn an_expansion_holds_no_unsafe() {
     let text = expanded("fn job(s: Stream<A>) -> Stream<A> { s.map(|a| a).key_by(|a| a).count() }");
     assert!(!text.contains("unsafe"), "{text}");
+}
+
+#[test]
+fn two_operators_of_one_name_are_refused() {
+    let literal = "two operators are called `x`";
+    assert_refused(
+        r#"fn job(s: Stream<A>) { f(s.count().named("x"), s.sum(g).named("x")) }"#,
+        literal,
+    );
+    let derived = "this operator would be called `a`";
+    assert_refused(
+        "fn job(s: Stream<A>) { let a = s.count(); let a = a.map(f).count(); }",
+        derived,
+    );
+    let derived = "this operator would be called `a_count`";
+    assert_refused("fn job(s: Stream<A>) { let a = s.count().map(f).count().map(g); }", derived);
+    assert_refused(
+        r#"fn job(s: Stream<A>) { let a = s.count(); s.sum(f).named("a"); }"#,
+        "called `a`",
+    );
+    for job in [
+        "fn job(s: Stream<A>, x: bool) { let a = if x { s.count() } else { s.sum(f) }; a.to(o); }",
+        r#"fn job(s: Stream<A>) { let a = s.count(); let a = a.map(f).count().named("b"); }"#,
+        "fn job(s: Stream<A>) { let both = part(s); both.0.to(x); both.1.to(y); }",
+        "fn job(s: Stream<A>) { let a = s.count(); let n = a.iter().map(|i| i.count()); }",
+    ] {
+        let text = expanded(job);
+        assert!(!text.contains("compile_error"), "{text}");
+    }
+}
+
+#[test]
+fn the_head_tells_the_name_of_each_stream() {
+    let job = "fn job((a, b): (Stream<A>, Changelog<K, V>), n: u64, mut c: Stream<C>) {}";
+    let text = printed(function(Kind::Job, job).into_token_stream());
+    for stream in ["a", "b", "c"] {
+        let line = format!(
+            "let __job = {stream}.begins(<job as ::pelton::job::Listed>::LISTING, \"{stream}\");"
+        );
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[test]
+fn a_part_takes_streams_from_wherever_they_come() {
+    let part =
+        "fn part(s: Stream<A>, t: Changelog<K, V>, n: u64) -> Stream<B> { s.count().map(f) }";
+    let text = printed(function(Kind::Part, part).into_token_stream());
+    assert!(text.contains("s: Stream<A, impl ::pelton::chain::Chain<Out = A>>"), "{text}");
+    assert!(text.contains("Chain<Out = ::pelton::record::Change<K, V>>"), "{text}");
+    let expanded = printed(expand(
+        Kind::Part,
+        TokenStream::new(),
+        "fn part(s: Stream<A>) { (s.count(), s.count()) }".parse().unwrap(),
+    ));
+    assert!(expanded.contains("a derived stream can be used once"), "{expanded}");
+}
+
+#[test]
+fn a_call_offers_its_name_to_a_part() {
+    assert_expands(
+        "fn job(s: Stream<A>, n: u64) -> Stream<B> {
+            let a = part(s, n);
+            let (b, c) = (parts::other(s.filter(f), n), Some(s.map(g)));
+            wrap(a.union(b), n, |x| x + 1).map(h)
+        }",
+        "fn job(s: Stream<A>, n: u64) -> Stream<B, impl ::pelton::chain::Chain<Out = B>> {
+            let a = {
+                let __part = __job.part(\"a\");
+                part(s.clone(), n)
+            };
+            let (b, c) = (
+                {
+                    let __0 = s.clone().filter(f);
+                    let __part = __job.part(\"b\");
+                    parts::other(__0, n)
+                },
+                Some(s.map(g)),
+            );
+            {
+                let __0 = a.union(b);
+                let __part = __job.part(\"job_wrap\");
+                wrap(__0, n, |x| x + 1)
+            }
+            .map(h)
+        }",
+    );
+    let twice = "what a part adds here would be called `a`";
+    assert_refused("fn job(s: Stream<A>) { let a = part(s); let a = part(a); }", twice);
+}
+
+#[test]
+fn the_listing_holds_the_expansion_and_notes_of_operators() {
+    let job =
+        "fn job(s: Stream<A>) -> Stream<A> { let kept = s.filter(|a| a.x > 1); kept.map(|a| a) }";
+    let text = expanded(job);
+    assert!(text.contains("enum job {}"), "{text}");
+    for part in ["binding: \"kept\"", "text: \"|a| a.x > 1\"", "__out.emit(a)", "name: \"job\""] {
+        assert!(text.contains(part), "no {part} in {text}");
+    }
 }

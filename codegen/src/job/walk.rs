@@ -41,12 +41,24 @@ pub(crate) struct Use {
     pub(crate) arms: Vec<(usize, usize)>,
 }
 
+/// One call of a method on a stream, or of a function that is given one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Called<'w> {
+    pub(crate) position: Position,
+    /// The name that its value gets.
+    pub(crate) base: &'w str,
+    /// As [`Use::arms`].
+    pub(crate) arms: &'w [(usize, usize)],
+}
+
 /// What is done with the streams of a job's body.
 pub(crate) trait Edit {
     /// `place` is a stream's name, used as a value.
     fn used(&mut self, _place: &mut Expr, _used: Use) {}
-    /// `place` is a method call on a stream; `base` is the name that its value gets.
-    fn called(&mut self, _place: &mut Expr, _position: Position, _base: &str) {}
+    /// `place` is a method call on a stream.
+    fn called(&mut self, _place: &mut Expr, _call: Called<'_>) {}
+    /// `place` is a call of a function that is given a stream.
+    fn handed(&mut self, _place: &mut Expr, _call: Called<'_>) {}
 }
 
 /// Walks the body of a function whose parameters are in `scopes`.
@@ -138,17 +150,33 @@ impl Walk<'_> {
             Expr::MethodCall(call) => {
                 let (on_stream, is_stream) = self.method_call(call);
                 if on_stream {
-                    self.edit.called(place, position, &self.base);
+                    let called = Called { position, base: &self.base, arms: &self.arms };
+                    self.edit.called(place, called);
                 }
                 is_stream
             }
-            Expr::Call(call) => self.all(call.args.iter_mut(), Position::Inside),
+            Expr::Call(call) => {
+                let takes_stream = self.all(call.args.iter_mut(), Position::Inside);
+                if takes_stream {
+                    let called = Called { position, base: &self.base, arms: &self.arms };
+                    self.edit.handed(place, called);
+                }
+                takes_stream
+            }
+            Expr::Array(array) => self.all(array.elems.iter_mut(), Position::Inside),
             Expr::Tuple(tuple) => self.all(tuple.elems.iter_mut(), position),
             Expr::Paren(inner) => self.expr(&mut inner.expr, position),
             Expr::Group(inner) => self.expr(&mut inner.expr, position),
             Expr::Block(inner) => self.block(&mut inner.block, position),
             Expr::Try(inner) => self.expr(&mut inner.expr, Position::Inside),
-            Expr::Field(inner) => self.expr(&mut inner.base, Position::Inside),
+            Expr::Field(inner) => match &*inner.base {
+                // A part of a tuple: rustc knows which parts were moved, and no part is a root.
+                Expr::Path(path) => {
+                    let name = path.path.get_ident();
+                    name.is_some_and(|name| self.scopes.stream(name).is_some())
+                }
+                _ => self.expr(&mut inner.base, Position::Inside),
+            },
             Expr::Reference(inner) => self.expr(&mut inner.expr, Position::Inside),
             Expr::Return(returned) => {
                 if let Some(value) = &mut returned.expr {

@@ -9,7 +9,7 @@ use crate::route::{RangeTable, ShardId};
 use crate::shard::park::Waker;
 use crate::sink::{Meter, SinkSeat};
 
-use super::Push;
+use super::{Link, Push};
 
 /// Builds the same push for every shard.
 pub trait Blueprint<I: Item>: Send + Sync + 'static {
@@ -17,6 +17,8 @@ pub trait Blueprint<I: Item>: Send + Sync + 'static {
     type Push: Push<I> + 'static;
     /// Builds one shard's copy. Runs on the control thread before the shard starts.
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push;
+    /// Says what it is, and then what its next is: the plan is read off the blueprints themselves.
+    fn describe(&self, links: &mut Vec<Link>);
 }
 
 /// The number of an exchange in its job.

@@ -13,6 +13,7 @@ use crate::record::{
 };
 
 use super::blueprint::{Blueprint, Wiring};
+use super::plan::Link;
 use super::push::{Flow, Push, Terminal, TerminalError, keep_marker};
 
 /// How many bytes of frames a batch takes before its branches must read it: half a level-1 data
@@ -74,6 +75,24 @@ impl<R: Record, P: Push<R>> Branch for Pipe<R, P> {
 pub(crate) trait BranchBlueprint<R: Record>: Send + Sync {
     #[expect(private_interfaces, reason = "a branch is opaque outside of this file")]
     fn build_branch(&self, wiring: &mut Wiring<'_>) -> Box<dyn Branch>;
+    fn describe_branch(&self, links: &mut Vec<Link>);
+}
+
+/// What branches one batch has, as links: a single one goes on as it is.
+pub(crate) fn describe_branches<R: Record>(
+    branches: &[Box<dyn BranchBlueprint<R>>],
+    links: &mut Vec<Link>,
+) {
+    if let [only] = branches {
+        only.describe_branch(links);
+        return;
+    }
+    let describe = |branch: &Box<dyn BranchBlueprint<R>>| {
+        let mut links = Vec::new();
+        branch.describe_branch(&mut links);
+        links
+    };
+    links.push(Link::Fork { branches: branches.iter().map(describe).collect() });
 }
 
 impl<R: Record, B: Blueprint<R>> BranchBlueprint<R> for B {
@@ -86,6 +105,10 @@ impl<R: Record, B: Blueprint<R>> BranchBlueprint<R> for B {
             repeated: false,
             record: std::marker::PhantomData::<fn() -> R>,
         })
+    }
+
+    fn describe_branch(&self, links: &mut Vec<Link>) {
+        self.describe(links);
     }
 }
 
@@ -282,5 +305,10 @@ impl<R: Record> Blueprint<R> for ForkBlueprint<R> {
     fn build(&self, wiring: &mut Wiring<'_>) -> Fork<R> {
         let branches = self.branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Fork::new(Fanout::build(&branches, wiring))
+    }
+
+    fn describe(&self, links: &mut Vec<Link>) {
+        let branches = self.branches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        describe_branches(&branches, links);
     }
 }

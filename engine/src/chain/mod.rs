@@ -28,6 +28,7 @@ mod operator;
 pub mod operators;
 mod out;
 mod output;
+mod plan;
 mod push;
 mod reference;
 mod sided;
@@ -38,10 +39,11 @@ pub use described::{OperatorState, SHARED_KIND, StateLayout};
 pub use exchange::{
     Broadcast, BroadcastBlueprint, ByKey, ByPosition, Exchange, ExchangeBlueprint, Local, Route,
 };
-pub(crate) use fanout::{BranchBlueprint, Fanout, ForkBlueprint};
+pub(crate) use fanout::{BranchBlueprint, Fanout, ForkBlueprint, describe_branches};
 pub use operator::{Due, KeyedOperator};
 pub use out::{KeyFn, KeyOut, Out, OutEach};
 pub(crate) use output::{OutputBlueprint, OutputMeters};
+pub use plan::{CodePlace, Link, OperatorPlan, OutputPlan, RoutePlan, SentPlan, type_name};
 pub use push::{Flow, Push, Terminal, TerminalError};
 pub(crate) use reference::MapWithBlueprint;
 pub use reference::{Current, MapWith, Reference};

@@ -12,6 +12,7 @@ use crate::record::{FrameHeader, Item, Marker};
 use crate::sink::{Epoch, Meter, Sink, SinkFactory, SinkSeat};
 
 use super::blueprint::{Blueprint, Wiring};
+use super::plan::{Link, OutputPlan, type_name};
 use super::push::{Flow, Push, Terminal, TerminalError};
 
 /// What one output's shards measure, for the control thread.
@@ -113,6 +114,8 @@ impl OutputMeters {
 pub(crate) struct OutputBlueprint<S> {
     pub(crate) factory: Arc<S>,
     pub(crate) meters: Arc<OutputMeters>,
+    /// Its number among the job's outputs.
+    pub(crate) number: usize,
 }
 
 impl<I: Item, S: SinkFactory<I>> Blueprint<I> for OutputBlueprint<S> {
@@ -132,6 +135,15 @@ impl<I: Item, S: SinkFactory<I>> Blueprint<I> for OutputBlueprint<S> {
             ended: false,
             item: PhantomData,
         }
+    }
+
+    fn describe(&self, links: &mut Vec<Link>) {
+        links.push(Link::Output(OutputPlan {
+            number: self.number,
+            row: type_name::<I>(),
+            sink: type_name::<S>(),
+            guarantee: self.factory.guarantee().name().to_owned(),
+        }));
     }
 }
 

@@ -21,6 +21,7 @@ use crate::record::{Emitted, FrameHeader, Item, Marker, Record};
 
 use super::blueprint::{Blueprint, Wiring};
 use super::out::Out;
+use super::plan::{Link, OperatorPlan, type_name};
 use super::push::{Flow, Push, Terminal, TerminalError};
 use super::stateless::push_emitted;
 
@@ -198,6 +199,8 @@ pub(crate) struct MapWithBlueprint<T, R, F, B> {
     pub(crate) reference: Reference<T>,
     pub(crate) function: F,
     pub(crate) next: B,
+    /// Where the job calls it; for plans.
+    pub(crate) at: &'static std::panic::Location<'static>,
     pub(crate) record: std::marker::PhantomData<fn() -> R>,
 }
 
@@ -221,6 +224,17 @@ where
             next: self.next.build(wiring),
             record: std::marker::PhantomData,
         }
+    }
+
+    fn describe(&self, links: &mut Vec<Link>) {
+        links.push(Link::Operator(OperatorPlan {
+            kind: "map_with".to_owned(),
+            name: None,
+            text: None,
+            out: Some(type_name::<R>()),
+            at: self.at.into(),
+        }));
+        self.next.describe(links);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::record::{FrameHeader, Item, Marker, Record, Sided, SidedView};
 
 use super::blueprint::{Blueprint, Wiring};
 use super::fanout::{Fork, ForkBlueprint};
+use super::plan::Link;
 use super::push::{Flow, Push, Terminal, TerminalError};
 
 /// The rest of the chain, and the batch of the side output.
@@ -63,5 +64,12 @@ impl<M: Item, S: Record, B: Blueprint<M>> Blueprint<Sided<M, S>> for PartSidesBl
     type Push = PartSides<B::Push, S>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
         PartSides { main: self.main.build(wiring), side: self.side.build(wiring) }
+    }
+
+    fn describe(&self, links: &mut Vec<Link>) {
+        let (mut main, mut side) = (Vec::new(), Vec::new());
+        self.main.describe(&mut main);
+        self.side.describe(&mut side);
+        links.push(Link::Sides { main, side });
     }
 }

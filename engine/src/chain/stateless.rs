@@ -4,11 +4,13 @@
 //! nest before a shard has its own copy of it.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use crate::record::{Emitted, FrameHeader, Item, Marker, Record, Sided, SidedView};
 
 use super::blueprint::{Blueprint, Wiring};
 use super::out::{Out, OutEach};
+use super::plan::{Link, OperatorPlan, type_name};
 use super::push::{Flow, Push, Terminal, TerminalError};
 
 /// An operator around the next one: `next` takes what `function` lets through or makes.
@@ -16,6 +18,8 @@ use super::push::{Flow, Push, Terminal, TerminalError};
 pub struct Operator<Kind, F, N> {
     function: F,
     next: N,
+    /// Where the job calls it; for plans, and never read while it runs.
+    at: &'static Location<'static>,
     kind: PhantomData<fn() -> Kind>,
 }
 
@@ -33,8 +37,13 @@ pub struct FlatMap<R>(PhantomData<fn() -> R>);
 pub struct Partition;
 
 impl<Kind, F, N> Operator<Kind, F, N> {
-    pub(crate) fn new(function: F, next: N) -> Self {
-        Self { function, next, kind: PhantomData }
+    pub(crate) fn new(function: F, next: N, at: &'static Location<'static>) -> Self {
+        Self { function, next, at, kind: PhantomData }
+    }
+
+    fn link(&self, kind: &str, out: Option<String>) -> Link {
+        let at = self.at.into();
+        Link::Operator(OperatorPlan { kind: kind.to_owned(), name: None, text: None, out, at })
     }
 }
 
@@ -136,7 +145,11 @@ where
 {
     type Push = Operator<Filter, F, B::Push>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
-        Operator::new(self.function.clone(), self.next.build(wiring))
+        Operator::new(self.function.clone(), self.next.build(wiring), self.at)
+    }
+    fn describe(&self, links: &mut Vec<Link>) {
+        links.push(self.link("filter", None));
+        self.next.describe(links);
     }
 }
 
@@ -148,7 +161,11 @@ where
 {
     type Push = Operator<Partition, F, B::Push>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
-        Operator::new(self.function.clone(), self.next.build(wiring))
+        Operator::new(self.function.clone(), self.next.build(wiring), self.at)
+    }
+    fn describe(&self, links: &mut Vec<Link>) {
+        links.push(self.link("split", None));
+        self.next.describe(links);
     }
 }
 
@@ -161,7 +178,11 @@ where
 {
     type Push = Operator<Map<R>, F, B::Push>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
-        Operator::new(self.function.clone(), self.next.build(wiring))
+        Operator::new(self.function.clone(), self.next.build(wiring), self.at)
+    }
+    fn describe(&self, links: &mut Vec<Link>) {
+        links.push(self.link("map", Some(type_name::<R>())));
+        self.next.describe(links);
     }
 }
 
@@ -174,6 +195,10 @@ where
 {
     type Push = Operator<FlatMap<R>, F, B::Push>;
     fn build(&self, wiring: &mut Wiring<'_>) -> Self::Push {
-        Operator::new(self.function.clone(), self.next.build(wiring))
+        Operator::new(self.function.clone(), self.next.build(wiring), self.at)
+    }
+    fn describe(&self, links: &mut Vec<Link>) {
+        links.push(self.link("flat_map", Some(type_name::<R>())));
+        self.next.describe(links);
     }
 }

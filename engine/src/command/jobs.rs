@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Command, FromArgMatches};
 
-use crate::job::{Chain, Changelog, Job, Stream};
+use crate::job::{Chain, Changelog, Job, Listing, Stream};
 use crate::record::{Change, Record};
 use crate::sink::{Csv, Json, NamedSink, RowKey, RowValue};
 use crate::source::{FileSettings, Format};
 
 use super::error::CommandError;
 use super::options::{JobArgs, format_of};
+use super::plans::{ExpandArgs, PlanArgs, unasked};
 use super::screen::run;
 
 /// What a job answers, as something that can be written to a file.
@@ -55,12 +56,13 @@ where
     }
 }
 
-type Plan = Box<dyn Fn(&JobArgs) -> Result<Job, CommandError>>;
+type Build = Box<dyn Fn(&JobArgs) -> Result<Job, CommandError>>;
 
 /// A job and the name that it is run by.
 pub struct NamedJob {
     name: &'static str,
-    plan: Plan,
+    listing: &'static Listing,
+    build: Build,
 }
 
 impl std::fmt::Debug for NamedJob {
@@ -70,16 +72,17 @@ impl std::fmt::Debug for NamedJob {
 }
 
 impl NamedJob {
-    /// The job of the function `job`, which is called `path` in the program's text.
+    /// The job of the function `job`, which is called `path` in the program's text, and what the
+    /// macro saw of it.
     #[must_use]
-    pub fn new<R, O, F>(path: &'static str, job: F) -> Self
+    pub fn new<R, O, F>(path: &'static str, listing: &'static Listing, job: F) -> Self
     where
         R: Record,
         O: IntoOutput,
         F: Fn(Stream<R>) -> O + 'static,
     {
         let name = path.rsplit("::").next().unwrap_or(path).trim();
-        let plan = move |args: &JobArgs| {
+        let build = move |args: &JobArgs| {
             let plan = Job::new();
             let mut options = args.run.source_options::<R>()?;
             if let Some(lateness) = args.run.lateness {
@@ -93,7 +96,23 @@ impl NamedJob {
             job(plan.source(args.run.files().with(files), options)).into_output(args)?;
             Ok(plan)
         };
-        Self { name, plan: Box::new(plan) }
+        Self { name, listing, build: Box::new(build) }
+    }
+
+    /// Draws its plan.
+    ///
+    /// # Errors
+    /// The output.
+    pub fn plan(&self, args: &PlanArgs) -> Result<(), CommandError> {
+        args.show(&(self.build)(&unasked())?)
+    }
+
+    /// Writes the code that the macro made of it.
+    ///
+    /// # Errors
+    /// The output.
+    pub fn expand(&self, args: &ExpandArgs) -> Result<(), CommandError> {
+        args.show(self.listing)
     }
 
     /// Runs it to its end.
@@ -102,24 +121,11 @@ impl NamedJob {
     /// The options, the inputs, the outputs, or the job.
     pub fn run(&self, args: &JobArgs) -> Result<(), CommandError> {
         args.run.check_paths(&[])?;
-        let make = || Ok::<_, CommandError>(((self.plan)(args)?, ()));
+        let make = || Ok::<_, CommandError>(((self.build)(args)?, ()));
         let (finished, ()) = run(make, args.run.settings(self.name)?, args.run.watch())?;
         let title = format!("{}: latency from the intended arrival", self.name);
         args.run.show(&finished, &title)
     }
-}
-
-/// Runs one job, as its own command.
-///
-/// # Errors
-/// The options, the inputs, the outputs, or the job.
-pub fn run_job<R, O, F>(name: &'static str, job: F, args: &JobArgs) -> Result<(), CommandError>
-where
-    R: Record,
-    O: IntoOutput,
-    F: Fn(Stream<R>) -> O + 'static,
-{
-    NamedJob::new(name, job).run(args)
 }
 
 /// What [`pelton::main!`](crate::main) makes `main` do.
@@ -143,11 +149,16 @@ pub fn run_from(
         return 0;
     }
     let parsed = command.try_get_matches_from_mut(args).and_then(|matches| {
-        let (_, run) = matches.subcommand().expect("clap requires `run`");
-        let (name, matches) = run.subcommand().expect("clap requires a job");
-        Ok((name.to_owned(), JobArgs::from_arg_matches(matches)?))
+        let (action, matches) = matches.subcommand().expect("clap requires a command");
+        let (name, matches) = matches.subcommand().expect("clap requires a job");
+        let action = match action {
+            "plan" => Action::Plan(PlanArgs::from_arg_matches(matches)?),
+            "expand" => Action::Expand(ExpandArgs::from_arg_matches(matches)?),
+            _ => Action::Run(Box::new(JobArgs::from_arg_matches(matches)?)),
+        };
+        Ok((name.to_owned(), action))
     });
-    let (name, args) = match parsed {
+    let (name, action) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             let _ = error.print();
@@ -155,7 +166,12 @@ pub fn run_from(
         }
     };
     let job = jobs.iter().find(|job| job.name == name).expect("clap knows the names of the jobs");
-    match job.run(&args) {
+    let done = match action {
+        Action::Run(args) => job.run(&args),
+        Action::Plan(args) => job.plan(&args),
+        Action::Expand(args) => job.expand(&args),
+    };
+    match done {
         Ok(()) => 0,
         Err(error) if error.is_reader_gone() => 0,
         Err(error) => {
@@ -165,18 +181,16 @@ pub fn run_from(
     }
 }
 
+/// What is done with a job.
+enum Action {
+    Run(Box<JobArgs>),
+    Plan(PlanArgs),
+    Expand(ExpandArgs),
+}
+
 fn command(program: &'static str, jobs: &[NamedJob]) -> Command {
-    let mut run = Command::new("run")
-        .about("Run a job")
-        .subcommand_value_name("JOB")
-        .subcommand_help_heading("Jobs")
-        .subcommand_required(true)
-        .disable_help_subcommand(true)
-        .arg_required_else_help(true);
     let mut names = String::from("Jobs:");
     for job in jobs {
-        let about = format!("Run the job {}", job.name);
-        run = run.subcommand(JobArgs::augment_args(Command::new(job.name).about(about)));
         names += "\n  ";
         names += job.name;
     }
@@ -185,5 +199,32 @@ fn command(program: &'static str, jobs: &[NamedJob]) -> Command {
         .subcommand_required(true)
         .disable_help_subcommand(true)
         .after_help(names)
-        .subcommand(run)
+        .subcommand(of_each::<JobArgs>("run", "Run a job", "Run the job", jobs))
+        .subcommand(of_each::<PlanArgs>("plan", "Draw the plan of a job", "Draw the job", jobs))
+        .subcommand(of_each::<ExpandArgs>(
+            "expand",
+            "Show the code that #[pelton::job] made of a job",
+            "Show the code of the job",
+            jobs,
+        ))
+}
+
+/// A command that every job has.
+fn of_each<A: Args>(
+    name: &'static str,
+    about: &'static str,
+    about_one: &str,
+    jobs: &[NamedJob],
+) -> Command {
+    let command = Command::new(name)
+        .about(about)
+        .subcommand_value_name("JOB")
+        .subcommand_help_heading("Jobs")
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .arg_required_else_help(true);
+    jobs.iter().fold(command, |command, job| {
+        let about = format!("{about_one} {}", job.name);
+        command.subcommand(A::augment_args(Command::new(job.name).about(about)))
+    })
 }

@@ -18,6 +18,7 @@ mod jobs;
 mod options;
 pub mod output;
 mod paths;
+mod plans;
 mod plot;
 mod progress;
 mod report;
@@ -27,8 +28,9 @@ mod state_options;
 pub mod usage;
 
 pub use error::CommandError;
-pub use jobs::{IntoOutput, NamedJob, main, run_from, run_job};
+pub use jobs::{IntoOutput, NamedJob, main, run_from};
 pub use options::{DriverName, EngineArgs, JobArgs, RunArgs, Strategy};
+pub use plans::{ExpandArgs, PlanArgs, unasked};
 pub use progress::{Progress, Snapshot};
 pub use report::{Checkpoints, Durations, Hiccups, Latencies, Nothing, Percentiles, Report};
 pub use screen::{Finished, Watch, run};
@@ -55,12 +57,14 @@ pub use state_options::{FlushName, StateArgs};
 ///
 /// ```text
 /// my-program run clicks_per_user --input clicks.csv --output counts.csv --shards 2
+/// my-program plan clicks_per_user --format svg --output plan.svg
+/// my-program expand clicks_per_user
 /// ```
 ///
 /// Without arguments the program says what it can do and which jobs it has. Several jobs are
 /// listed: `pelton::main!(clicks_per_user, jobs::totals)`; each is known by its last name.
 ///
-/// A job that stands here has one parameter, a [`Stream`](crate::Stream) of a record, and answers
+/// A job that stands here is a function under [`macro@crate::job`] with one parameter, a [`Stream`](crate::Stream) of a record, and answers
 /// a `Stream` of a record or a [`Changelog`](crate::Changelog): its input is read, and its output
 /// written, as CSV or newline-delimited JSON by the names of the files. Jobs with several streams
 /// or with settings need a `main` of their own, of an [`Engine`](crate::Engine).
@@ -70,7 +74,11 @@ macro_rules! main {
         fn main() -> ::std::process::ExitCode {
             $crate::command::main(
                 env!("CARGO_CRATE_NAME"),
-                ::std::vec![$($crate::command::NamedJob::new(stringify!($job), $job)),+],
+                ::std::vec![$($crate::command::NamedJob::new(
+                    stringify!($job),
+                    <$job as $crate::job::Listed>::LISTING,
+                    $job,
+                )),+],
             )
         }
     };

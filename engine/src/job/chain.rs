@@ -6,6 +6,7 @@
 //! root registers the whole nest as a stage or a branch.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::chain::operators::PairOperator;
@@ -17,7 +18,8 @@ use crate::record::{Item, Record, Sided};
 use crate::shard::{Inputs, KeyedBody, PairBody, RingStage};
 use crate::state::OperatorId;
 
-use super::graph::{Branches, Graph, Level, OperatorNames};
+use super::graph::{Branches, Graph, Level};
+use super::operators::OperatorNames;
 
 /// A chain that ends in items of type `Out`.
 pub trait Chain: Sized + 'static {
@@ -29,6 +31,8 @@ pub trait Chain: Sized + 'static {
     fn graph(&self) -> &Graph;
     /// The level of the stage that the chain runs in.
     fn level(&self) -> Level;
+    /// Names the source at the root; there may be none.
+    fn name_source(&self, _name: &str) {}
     /// Names the stateful operator at the root; there may be none.
     fn name_operator(&mut self, name: &str);
     /// Lets the operator at the root emit its last values at the end, instead of every change.
@@ -42,12 +46,15 @@ pub struct Root<R: Record> {
     pub(super) graph: Graph,
     pub(super) branches: Branches<R>,
     pub(super) level: Level,
+    /// The source's number, where it is at one.
+    pub(super) source: Option<usize>,
 }
 
 impl<R: Record> Clone for Root<R> {
     fn clone(&self) -> Self {
-        let Self { graph, branches, level } = self;
-        Self { graph: graph.clone(), branches: Arc::clone(branches), level: *level }
+        let Self { graph, branches, level, source } = self;
+        let (graph, branches) = (graph.clone(), Arc::clone(branches));
+        Self { graph, branches, level: *level, source: *source }
     }
 }
 
@@ -71,6 +78,12 @@ impl<R: Record> Chain for Root<R> {
 
     fn level(&self) -> Level {
         self.level
+    }
+
+    fn name_source(&self, name: &str) {
+        if let Some(source) = self.source {
+            self.graph.name_source(source, name);
+        }
     }
 
     fn name_operator(&mut self, _: &str) {}
@@ -113,10 +126,12 @@ where
         let Self { graph, exchange, level, id, operator, key_fn, .. } = self;
         let described = operator.clone();
         let describe = move || described.build(id).states();
-        graph.add_keyed_stage(level, id, describe, move |stage| {
+        let terminal = Arc::new(terminal);
+        let built = Arc::clone(&terminal);
+        graph.add_keyed_stage(level, id, &[exchange], &terminal, describe, move |stage| {
             let consumers = stage.take_consumers(exchange);
             let inputs = Inputs::new([consumers], stage.wiring.wakers);
-            let push = terminal.build(&mut stage.wiring);
+            let push = built.build(&mut stage.wiring);
             let name = stage.name(id);
             let body = KeyedBody::new(name, operator.build(id), key_fn.clone(), push);
             Box::new(RingStage::new(inputs, body, stage.take_start()))
@@ -165,18 +180,16 @@ where
     fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
         let Self { graph, exchanges, level, id, make, .. } = self;
         let described = make.clone();
-        graph.add_keyed_stage(
-            level,
-            id,
-            move || described(id).states(),
-            move |stage| {
-                let consumers = exchanges.map(|exchange| stage.take_consumers(exchange));
-                let inputs = Inputs::new(consumers, stage.wiring.wakers);
-                let push = terminal.build(&mut stage.wiring);
-                let body = PairBody::new(stage.name(id), make(id), push);
-                Box::new(RingStage::new(inputs, body, stage.take_start()))
-            },
-        );
+        let describe = move || described(id).states();
+        let terminal = Arc::new(terminal);
+        let built = Arc::clone(&terminal);
+        graph.add_keyed_stage(level, id, &exchanges, &terminal, describe, move |stage| {
+            let consumers = exchanges.map(|exchange| stage.take_consumers(exchange));
+            let inputs = Inputs::new(consumers, stage.wiring.wakers);
+            let push = built.build(&mut stage.wiring);
+            let body = PairBody::new(stage.name(id), make(id), push);
+            Box::new(RingStage::new(inputs, body, stage.take_start()))
+        });
     }
 
     fn graph(&self) -> &Graph {
@@ -199,12 +212,15 @@ where
 pub struct Then<C, Kind, F> {
     chain: C,
     function: F,
+    at: &'static Location<'static>,
     kind: PhantomData<fn() -> Kind>,
 }
 
 impl<C, Kind, F> Then<C, Kind, F> {
+    /// The operator stands where the job calls whoever calls this.
+    #[track_caller]
     pub(super) fn new(chain: C, function: F) -> Self {
-        Self { chain, function, kind: PhantomData }
+        Self { chain, function, at: Location::caller(), kind: PhantomData }
     }
 }
 
@@ -220,7 +236,8 @@ macro_rules! chain_then {
         {
             type Out = $out;
             fn attach<B: Blueprint<Self::Out>>(self, terminal: B) {
-                self.chain.attach(Operator::<$kind, F, B>::new(self.function, terminal));
+                let operator = Operator::<$kind, F, B>::new(self.function, terminal, self.at);
+                self.chain.attach(operator);
             }
             fn graph(&self) -> &Graph {
                 self.chain.graph()

@@ -137,12 +137,12 @@ impl Engine {
     /// Starts `job` and returns at once.
     ///
     /// # Errors
-    /// A setting out of bounds, two operators of one name, an operator that can't work as it was
-    /// asked for, a source that can't be opened, a driver that can't start.
+    /// A setting out of bounds, two operators of one name or one without, an operator that can't
+    /// work as it was asked for, a source that can't be opened, a driver that can't start.
     pub fn start(&self, job: Job) -> Result<RunningJob, JobError> {
         let settings = self.checked_settings()?;
         let mut plan = job.into_plan();
-        check_names(&plan.operator_names)?;
+        plan.operators.check()?;
         plan.check()?;
         // Last stages first; the sort is stable, so a plan is served in one order always.
         plan.stages.sort_by_key(|stage| std::cmp::Reverse(stage.level));
@@ -315,15 +315,6 @@ fn plain_disk() -> Arc<dyn Disk> {
     Arc::new(RealDisk::new(FlushEngine::Plain).expect("nothing is asked of the kernel"))
 }
 
-fn check_names(names: &[String]) -> Result<(), JobError> {
-    let mut sorted: Vec<&String> = names.iter().collect();
-    sorted.sort_unstable();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        None => Ok(()),
-        Some(pair) => Err(JobError::DuplicateName { name: pair[0].clone() }),
-    }
-}
-
 /// What every shard of a job shares while it is built.
 struct ShardBuild<'b> {
     settings: &'b Settings,
@@ -342,7 +333,7 @@ impl ShardBuild<'_> {
     fn shards(&mut self, plan: &mut Plan) -> Vec<Shard> {
         let ranges = Arc::new(RangeTable::even(self.settings.shard_count));
         let (mut producers, mut consumers) = self.rings(plan.exchange_count);
-        let names = plan.operator_names.clone();
+        let names = plan.operators.state_names();
         let mut shards = Vec::with_capacity(self.wakers.len());
         for shard in 0..self.settings.shard_count {
             let index = usize::from(shard);

@@ -44,10 +44,29 @@ pub enum JobError {
         message: String,
     },
     /// Two operators have one name, so their state could not be told apart.
-    #[error("two operators are called `{name}`; name one of them with `.named(\"...\")`")]
+    #[error(
+        "two operators are called `{name}`: {first} and {second}; name one of them with \
+         `.named(\"...\")`"
+    )]
     DuplicateName {
         /// The name.
         name: String,
+        /// What the one is, and where the job calls it.
+        first: String,
+        /// What the other is.
+        second: String,
+    },
+    /// An operator has no name that its state could be found by.
+    #[error(
+        "the operator `{operator}` at {at} has no name, by which a later version of the job would \
+         find its state; give it one with `.named(\"...\")`, or write the job as a function under \
+         `#[pelton::job]`, which names it"
+    )]
+    UnnamedOperator {
+        /// What it is.
+        operator: String,
+        /// Where the job calls it.
+        at: String,
     },
     /// An operator that can't work, as it was asked for.
     #[error("operator `{operator}` can't work: {problem}")]

@@ -7,10 +7,14 @@
 //! and serving by falling level serves last stages first.
 
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
-use crate::chain::{BranchBlueprint, ExchangeId, OperatorState, OutputMeters, Wiring};
+use crate::chain::{
+    Blueprint, BranchBlueprint, ExchangeId, Link, OperatorState, OutputMeters, Wiring,
+    describe_branches, type_name,
+};
 use crate::record::{Item, Record};
 use crate::ring::Consumer;
 use crate::shard::{SourceStart, Stage, StageStart};
@@ -20,6 +24,9 @@ use crate::state::OperatorId;
 
 use super::engine::OpenContext;
 use super::error::JobError;
+use super::listing::{Listing, Scopes};
+use super::operators::{OperatorNames, Operators};
+use super::plan::SourcePlan;
 
 /// Where a stage stands between the sources (0) and the last sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +69,7 @@ impl StageWiring<'_> {
 type BuildStage = Box<dyn FnMut(&mut StageWiring<'_>) -> Box<dyn Stage>>;
 type OpenSource = Box<dyn FnMut(&mut OpenContext) -> Result<(), SourceError>>;
 type Describe = Box<dyn Fn() -> Vec<OperatorState>>;
+type DescribeChain = Box<dyn Fn(&mut Vec<Link>)>;
 
 /// A stage before any shard has its own.
 pub(crate) struct PlannedStage {
@@ -69,8 +77,35 @@ pub(crate) struct PlannedStage {
     pub(crate) level: Level,
     /// For a keyed stage: the operator at its head, and what states it keeps.
     pub(crate) operator: Option<(OperatorId, Describe)>,
+    /// What it reads.
+    pub(crate) input: StageInput,
+    /// The type of what leaves its head.
+    pub(crate) out: String,
+    /// Says what stands behind its head.
+    pub(crate) chain: DescribeChain,
     /// Builds it for one shard.
     pub(crate) build: BuildStage,
+}
+
+/// What a stage reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StageInput {
+    /// The source of that number.
+    Source(usize),
+    /// These exchanges.
+    Exchanges(Vec<ExchangeId>),
+    /// These exchanges, whose records go on as they are.
+    Passing(&'static str, Vec<ExchangeId>),
+}
+
+impl StageInput {
+    /// The exchanges that it reads.
+    pub(crate) fn exchanges(&self) -> &[ExchangeId] {
+        match self {
+            Self::Source(_) => &[],
+            Self::Exchanges(exchanges) | Self::Passing(_, exchanges) => exchanges,
+        }
+    }
 }
 
 /// The branches of a stream, shared between the plan and the streams that are still being built.
@@ -80,20 +115,19 @@ pub(crate) fn branches<R: Record>() -> Branches<R> {
     Arc::new(Mutex::new(Vec::new()))
 }
 
-/// Which names belong to one operator.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OperatorNames {
-    first: usize,
-    end: usize,
-}
-
 /// The plan itself.
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) stages: Vec<PlannedStage>,
     pub(crate) sources: Vec<OpenSource>,
-    /// A stable name for each stateful operator, by id.
-    pub(crate) operator_names: Vec<String>,
+    /// What plans say of each source.
+    pub(crate) source_plans: Vec<SourcePlan>,
+    /// The stateful operators and their names.
+    pub(crate) operators: Operators,
+    /// What the macro saw of the functions that built this.
+    pub(crate) listings: Vec<&'static Listing>,
+    /// In which uses of parts the job stands that is being built.
+    pub(crate) scopes: Scopes,
     pub(crate) exchange_count: usize,
     /// The outputs by name, in the job's order: begun before anything starts, finished after its
     /// end.
@@ -109,7 +143,7 @@ impl Plan {
     /// The warnings, under the operators' own names.
     pub(super) fn warnings(&self) -> Vec<String> {
         let named = |(names, warning): &(OperatorNames, String)| {
-            format!("operator `{}`: {warning}", self.operator_names[names.first])
+            format!("operator `{}`: {warning}", self.operators.name_of(*names))
         };
         self.warnings.iter().map(named).collect()
     }
@@ -119,7 +153,7 @@ impl Plan {
     pub(super) fn check(&self) -> Result<(), JobError> {
         for OperatorCheck { names, time, check } in &self.checks {
             if let Some(problem) = check(time) {
-                let operator = self.operator_names[names.first].clone();
+                let operator = self.operators.name_of(*names);
                 return Err(JobError::Operator { operator, problem });
             }
         }
@@ -170,7 +204,7 @@ pub struct Graph(pub(super) Rc<RefCell<Plan>>, Rc<SourceTime>);
 impl std::fmt::Debug for Graph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plan = self.0.borrow();
-        f.debug_struct("Graph").field("operators", &plan.operator_names).finish_non_exhaustive()
+        f.debug_struct("Graph").field("operators", &plan.operators).finish_non_exhaustive()
     }
 }
 
@@ -181,23 +215,15 @@ impl Graph {
         ExchangeId(plan.exchange_count - 1)
     }
 
-    /// Adds a stateful operator: one id for its main state and one for each suffix. It has a
-    /// name of its own until it is given a stable one.
+    /// Adds a stateful operator: one id for its main state and one for each suffix. It has no name
+    /// until it is given one.
+    #[track_caller]
     pub(crate) fn add_operator<'s>(
         &self,
         kind: &str,
         suffixes: impl Iterator<Item = &'s str>,
     ) -> (OperatorId, OperatorNames) {
-        let mut plan = self.0.borrow_mut();
-        let first = plan.operator_names.len();
-        let id = u16::try_from(first).expect("a job has few operators");
-        let name = format!("{kind}_{id}");
-        plan.operator_names.push(name.clone());
-        for suffix in suffixes {
-            plan.operator_names.push(format!("{name}.{suffix}"));
-        }
-        let names = OperatorNames { first, end: plan.operator_names.len() };
-        (OperatorId(id), names)
+        self.0.borrow_mut().operators.add(kind, suffixes, Location::caller())
     }
 
     /// The same plan, in the hands of a stream of another source.
@@ -220,43 +246,85 @@ impl Graph {
         self.0.borrow_mut().checks.push(check);
     }
 
-    /// Gives an operator, and all states that it keeps, another name.
-    pub(crate) fn name_operator(&self, names: OperatorNames, name: &str) {
+    /// Gives an operator, and all states that it keeps, its name, within the parts that are being
+    /// built.
+    pub(crate) fn name_operator(&self, operator: OperatorNames, name: &str) {
         let mut plan = self.0.borrow_mut();
-        for index in names.first..names.end {
-            let suffix = plan.operator_names[index].split_once('.').map(|(_, suffix)| suffix);
-            let full = suffix.map_or_else(|| name.to_owned(), |suffix| format!("{name}.{suffix}"));
-            plan.operator_names[index] = full;
-        }
+        let name = plan.scopes.full_name(name);
+        plan.operators.name(operator, name);
     }
 
-    pub(crate) fn add_stage(
+    /// Adds the stage of the source that is added next.
+    pub(crate) fn add_source_stage<R: Record>(
         &self,
-        level: Level,
+        branches: &Branches<R>,
         build: impl FnMut(&mut StageWiring<'_>) -> Box<dyn Stage> + 'static,
     ) {
-        let stage = PlannedStage { level, operator: None, build: Box::new(build) };
+        let described = Arc::clone(branches);
+        let chain = move |links: &mut Vec<Link>| {
+            let branches = described.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            describe_branches(&branches, links);
+        };
+        let mut plan = self.0.borrow_mut();
+        let input = StageInput::Source(plan.sources.len() - 1);
+        let (level, out) = (Level(0), type_name::<R>());
+        let (chain, build) = (Box::new(chain), Box::new(build));
+        plan.stages.push(PlannedStage { level, operator: None, input, out, chain, build });
+    }
+
+    /// Adds a stage without an operator at its head, where streams meet or spread.
+    pub(crate) fn add_passing_stage<R: Record>(
+        &self,
+        level: Level,
+        kind: &'static str,
+        exchanges: &[ExchangeId],
+        terminal: &Arc<impl Blueprint<R>>,
+        build: impl FnMut(&mut StageWiring<'_>) -> Box<dyn Stage> + 'static,
+    ) {
+        let input = StageInput::Passing(kind, exchanges.to_vec());
+        let described = Arc::clone(terminal);
+        let chain = Box::new(move |links: &mut Vec<Link>| described.describe(links));
+        let (out, build) = (type_name::<R>(), Box::new(build));
+        let stage = PlannedStage { level, operator: None, input, out, chain, build };
         self.0.borrow_mut().stages.push(stage);
     }
 
-    /// Adds a stage with keyed state, which `describe` tells of.
-    pub(crate) fn add_keyed_stage(
+    /// Adds a stage with keyed state, which `describe` tells of; it reads `exchanges` and ends in
+    /// `terminal`.
+    pub(crate) fn add_keyed_stage<I: Item>(
         &self,
         level: Level,
         operator: OperatorId,
+        exchanges: &[ExchangeId],
+        terminal: &Arc<impl Blueprint<I>>,
         describe: impl Fn() -> Vec<OperatorState> + 'static,
         build: impl FnMut(&mut StageWiring<'_>) -> Box<dyn Stage> + 'static,
     ) {
         let operator = Some((operator, Box::new(describe) as Describe));
-        let stage = PlannedStage { level, operator, build: Box::new(build) };
+        let input = StageInput::Exchanges(exchanges.to_vec());
+        let described = Arc::clone(terminal);
+        let chain = Box::new(move |links: &mut Vec<Link>| described.describe(links));
+        let (out, build) = (type_name::<I>(), Box::new(build));
+        let stage = PlannedStage { level, operator, input, out, chain, build };
         self.0.borrow_mut().stages.push(stage);
     }
 
+    /// Adds a source; answers its number.
     pub(crate) fn add_source(
         &self,
+        about: SourcePlan,
         open: impl FnMut(&mut OpenContext) -> Result<(), SourceError> + 'static,
-    ) {
-        self.0.borrow_mut().sources.push(Box::new(open));
+    ) -> usize {
+        let mut plan = self.0.borrow_mut();
+        plan.source_plans.push(about);
+        plan.sources.push(Box::new(open));
+        plan.sources.len() - 1
+    }
+
+    /// What the job calls a source.
+    pub(crate) fn name_source(&self, source: usize, name: &str) {
+        let about = &mut self.0.borrow_mut().source_plans[source];
+        about.name.get_or_insert_with(|| name.to_owned());
     }
 
     /// Adds a sink's factory as the next output.
@@ -275,8 +343,11 @@ impl Graph {
         self.0.borrow_mut().participants.push((name, participant));
     }
 
-    pub(crate) fn add_output(&self, meters: Arc<OutputMeters>) {
-        self.0.borrow_mut().outputs.push(meters);
+    /// Adds the meters of an output; answers its number.
+    pub(crate) fn add_output(&self, meters: Arc<OutputMeters>) -> usize {
+        let mut plan = self.0.borrow_mut();
+        plan.outputs.push(meters);
+        plan.outputs.len() - 1
     }
 
     pub(crate) fn add_push_closer(&self, close: impl Fn() + Send + Sync + 'static) {

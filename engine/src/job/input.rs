@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::chain::Fanout;
+use crate::chain::{Fanout, type_name};
 use crate::io::ReaderMode;
 use crate::record::{Record, TimeSpan};
 use crate::shard::{
@@ -17,6 +17,7 @@ use super::chain::Root;
 use super::engine::OpenContext;
 use super::graph::{Graph, Level, SourceTime, branches};
 use super::limits;
+use super::plan::SourcePlan;
 use super::stream::Stream;
 
 /// Opens the splits that the shards read.
@@ -231,7 +232,14 @@ where
         is_unbounded: Cell::default(),
     });
     let opened_time = Rc::clone(&time);
-    graph.add_source(move |context| {
+    let about = SourcePlan {
+        name: None,
+        record: type_name::<R>(),
+        splits: type_name::<S>(),
+        event_time: R::SCHEMA.event_time_index.map(|at| R::SCHEMA.fields[at].name.to_owned()),
+        lateness_micros: options.lateness.map(|lateness| lateness.0),
+    };
+    let number = graph.add_source(about, move |context| {
         let splits = source.open(context)?;
         opened_time.is_unbounded.set(splits.iter().any(|split| !split.bounded()));
         let mut by_shard: Vec<_> = (0..context.shard_count()).map(|_| Vec::new()).collect();
@@ -249,7 +257,7 @@ where
         Ok(())
     });
     let stage_branches = Arc::clone(&branches);
-    graph.add_stage(Level(0), move |stage| {
+    graph.add_source_stage(&branches, move |stage| {
         let shard = usize::from(stage.wiring.shard.0);
         let splits = std::mem::take(&mut opened.borrow_mut()[shard]);
         let settings = SourceSettings {
@@ -268,7 +276,8 @@ where
         };
         Box::new(SourceStage::new("source", splits, settings, fanout, outputs, start))
     });
-    Stream::new(Root { graph: graph.with_time(time), branches, level: Level(0) })
+    let (level, source) = (Level(0), Some(number));
+    Stream::new(Root { graph: graph.with_time(time), branches, level, source })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a few splits")]

@@ -4,6 +4,7 @@
 //! called on it last becomes the operator behind two exchanges that route by the same key.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use crate::chain::operators::{
     Anti, AsOfJoin, BroadcastFunction, FullOuter, Inner, Interval, IntervalJoin, JoinKind,
@@ -71,6 +72,8 @@ use super::windowed::window_problem;
 pub struct KeyedPair<L, R, K, CL, CR, FL, FR, J = Inner> {
     chains: (CL, CR),
     keys: (FL, FR),
+    /// Where the job chooses the keys.
+    places: [&'static Location<'static>; 2],
     in_time_order: bool,
     /// What is said of the operator when the job starts.
     warning: Option<String>,
@@ -91,10 +94,12 @@ where
         C2: Chain<Out = R>,
         F2: KeyFn<R, K>,
     {
+        let places = [self.at(), right.at()];
         let ((left, left_key), (right, right_key)) = (self.into_parts(), right.into_parts());
         KeyedPair {
             chains: (left, right),
             keys: (left_key, right_key),
+            places,
             in_time_order: false,
             warning: None,
             kinds: PhantomData,
@@ -134,8 +139,8 @@ where
 
 impl<L, R, K, CL, CR, FL, FR, J> KeyedPair<L, R, K, CL, CR, FL, FR, J> {
     fn of_kind<J2>(self) -> KeyedPair<L, R, K, CL, CR, FL, FR, J2> {
-        let Self { chains, keys, in_time_order, warning, .. } = self;
-        KeyedPair { chains, keys, in_time_order, warning, kinds: PhantomData }
+        let Self { chains, keys, places, in_time_order, warning, .. } = self;
+        KeyedPair { chains, keys, places, in_time_order, warning, kinds: PhantomData }
     }
 
     /// Left rows without a partner leave too.
@@ -188,6 +193,7 @@ where
     J: JoinKind,
 {
     /// Puts an operator behind two exchanges. `own` names its states beside its main one.
+    #[track_caller]
     fn operate<Op, M>(
         self,
         kind: &str,
@@ -199,7 +205,7 @@ where
         Op: PairOperator<Left = L, Right = R>,
         M: Fn(OperatorId, (FL, FR)) -> Op + Clone + Send + Sync + 'static,
     {
-        let Self { chains: (left, right), keys, in_time_order, warning, .. } = self;
+        let Self { chains: (left, right), keys, places, in_time_order, warning, .. } = self;
         let graph = left.graph().clone();
         let exchanges = [graph.add_exchange(), graph.add_exchange()];
         let level = next_level(left.level().max(right.level()));
@@ -212,8 +218,10 @@ where
         if let Some(warning) = warning {
             graph.warn(name, warning);
         }
-        left.attach(ExchangeBlueprint { id: exchanges[0], route: ByKey::new(keys.0.clone()) });
-        right.attach(ExchangeBlueprint { id: exchanges[1], route: ByKey::new(keys.1.clone()) });
+        let route = ByKey::new(keys.0.clone()).chosen_at(places[0]);
+        left.attach(ExchangeBlueprint { id: exchanges[0], route });
+        let route = ByKey::new(keys.1.clone()).chosen_at(places[1]);
+        right.attach(ExchangeBlueprint { id: exchanges[1], route });
         let own_count = u16::try_from(own.len()).expect("an operator has few states");
         let make = move |id: OperatorId| {
             let waiting = OperatorId(id.0 + 1 + own_count);
@@ -226,6 +234,7 @@ where
     /// Interval join: pairs with `left + lower <= right <= left + upper` in event time, both bounds
     /// included; either may be negative. A pair leaves when its later row has come. See
     /// [`IntervalJoin`] for costs and state.
+    #[track_caller]
     pub fn between(
         self,
         lower: TimeSpan,
@@ -241,6 +250,7 @@ where
 
     /// Window join: all pairs of one key in each tumbling or hopping window, when it closes. See
     /// [`WindowJoin`] for costs and state.
+    #[track_caller]
     pub fn in_windows(
         self,
         spec: PaneSpec,
@@ -256,12 +266,14 @@ where
     /// Regular join: all pairs of one key, whatever their times, as a changelog. A row of kind `Delete`
     /// or `UpdateBefore`, as changelogs have, takes an equal row back. Rows are kept for ever: see
     /// [`KeyedPair::for_time`] for a bound, and [`RegularJoin`] for costs.
+    #[track_caller]
     pub fn all(self) -> Stream<Changed<J::Out<L, R>>, impl Chain<Out = Changed<J::Out<L, R>>>> {
         self.regular(None)
     }
 
     /// The regular join of rows that live so long from their event time on. What has expired is
     /// forgotten: no retraction says so.
+    #[track_caller]
     pub fn for_time(
         self,
         ttl: TimeSpan,
@@ -269,6 +281,7 @@ where
         self.regular(Some(ttl))
     }
 
+    #[track_caller]
     fn regular(
         self,
         ttl: Option<TimeSpan>,
@@ -297,6 +310,7 @@ where
     /// As-of join: each left row with the version of the right table that holds at its time, a
     /// right row being its key's version until the next one. With `in_time_order` it is the version
     /// of the left row's event time, else the newest one that has come. See [`AsOfJoin`].
+    #[track_caller]
     pub fn as_of(self) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
         self.operate(
             "as_of_join",

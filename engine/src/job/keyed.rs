@@ -4,6 +4,7 @@
 //! of the next stage, behind an exchange that routes by the key.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use crate::chain::operators::{
     Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec,
@@ -24,6 +25,8 @@ pub struct Keyed<R, K, C, F, O = ArrivalOrder> {
     chain: C,
     key_fn: F,
     order: O,
+    /// Where the job chooses the key.
+    at: &'static Location<'static>,
     record: PhantomData<fn() -> (R, K)>,
 }
 
@@ -110,12 +113,20 @@ where
     C: Chain<Out = R>,
     F: KeyFn<R, K>,
 {
+    /// The key is chosen where the job calls whoever calls this.
+    #[track_caller]
     pub(super) fn new(chain: C, key_fn: F) -> Self {
-        Self { chain, key_fn, order: ArrivalOrder, record: PhantomData }
+        let at = Location::caller();
+        Self { chain, key_fn, order: ArrivalOrder, at, record: PhantomData }
     }
 
     pub(super) fn into_parts(self) -> (C, F) {
         (self.chain, self.key_fn)
+    }
+
+    /// Where the job chooses the key.
+    pub(super) fn at(&self) -> &'static Location<'static> {
+        self.at
     }
 
     /// Lets each key's records wait for the watermark, and applies them by event time; those of
@@ -133,8 +144,8 @@ where
     where
         G: for<'a> Fn(R::View<'a>) -> u64 + Clone + Send + Sync + 'static,
     {
-        let Self { chain, key_fn, record, .. } = self;
-        Keyed { chain, key_fn, order: TimeOrder { rank, waits }, record }
+        let Self { chain, key_fn, at, record, .. } = self;
+        Keyed { chain, key_fn, order: TimeOrder { rank, waits }, at, record }
     }
 }
 
@@ -147,6 +158,7 @@ where
     O: Order<R>,
 {
     /// Puts an operator behind an exchange that routes by the key.
+    #[track_caller]
     pub(super) fn operate<Op, M>(
         self,
         kind: &str,
@@ -157,24 +169,27 @@ where
         Op: KeyedOperator<Key = K, In = R>,
         M: Fn(OperatorId, Emit) -> Op + Clone + Send + Sync + 'static,
     {
-        let Self { chain, key_fn, order, .. } = self;
+        let Self { chain, key_fn, order, at, .. } = self;
         let graph = chain.graph().clone();
         let exchange = graph.add_exchange();
         let level = next_level(chain.level());
         let all_suffixes = suffixes.iter().chain(O::SUFFIXES);
         let (id, name) = graph.add_operator(kind, all_suffixes.copied());
-        chain.attach(ExchangeBlueprint { id: exchange, route: ByKey::new(key_fn.clone()) });
+        let route = ByKey::new(key_fn.clone()).chosen_at(at);
+        chain.attach(ExchangeBlueprint { id: exchange, route });
         let emit = Emit::EveryChange { update_before: false };
         let operator = Ordered { make, order, emit, suffixes };
         Operated { graph, exchange, level, id, name, operator, key_fn }
     }
 
     /// Counts the records of each key.
+    #[track_caller]
     pub fn count(self) -> Changelog<K, u64, impl Chain<Out = Change<K, u64>>> {
         self.aggregate::<Count, _>(|_| ())
     }
 
     /// Sums what `read` makes of each record.
+    #[track_caller]
     pub fn sum<T, G>(self, read: G) -> Changelog<K, T, impl Chain<Out = Change<K, T>>>
     where
         Sum<T>: Fold<Input = T, Output = T>,
@@ -185,6 +200,7 @@ where
     }
 
     /// Folds what `read` makes of each record.
+    #[track_caller]
     pub fn aggregate<V, G>(
         self,
         read: G,
@@ -200,6 +216,7 @@ where
 
     /// For each record, what N sliding windows that end at it (or `delay` before it) hold; see
     /// [`ExactWindows`]. `read` gives a record's rank among those of one time, and its item.
+    #[track_caller]
     pub fn exact_windows<V, const N: usize, G>(
         self,
         spec: ExactSpec<N>,
@@ -216,6 +233,7 @@ where
     }
 
     /// Tumbling or hopping windows of event time over what `read` makes of each record.
+    #[track_caller]
     pub fn windows<V, G>(
         self,
         spec: PaneSpec,
@@ -234,6 +252,7 @@ where
     }
 
     /// Counts in tumbling windows of this length.
+    #[track_caller]
     pub fn tumbling_count(
         self,
         length: TimeSpan,
@@ -242,6 +261,7 @@ where
     }
 
     /// Counts in hopping windows of this length, one every `slide`.
+    #[track_caller]
     pub fn hopping_count(
         self,
         length: TimeSpan,
@@ -251,6 +271,7 @@ where
     }
 
     /// Runs a function with keyed state and event-time timers over the records.
+    #[track_caller]
     pub fn process<P>(self, function: P) -> Stream<P::Out, impl Chain<Out = P::Out>>
     where
         P: ProcessFunction<Key = K, In = R> + Clone + Sync,

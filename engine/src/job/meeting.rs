@@ -3,6 +3,7 @@
 //! Each is an exchange, and a stage behind it that has no operator and keeps nothing.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::chain::{
     Blueprint, BroadcastBlueprint, ByPosition, ExchangeBlueprint, ExchangeId, Local,
@@ -36,11 +37,13 @@ impl<R: Record> Chain for Met<R> {
 
     fn attach<B: Blueprint<R>>(self, terminal: B) {
         let Self { graph, exchanges, level, name, .. } = self;
-        graph.add_stage(level, move |stage| {
+        let terminal = Arc::new(terminal);
+        let (built, read) = (Arc::clone(&terminal), exchanges.clone());
+        graph.add_passing_stage(level, name, &read, &terminal, move |stage| {
             let consumers: Vec<_> =
                 exchanges.iter().map(|&exchange| stage.take_consumers(exchange)).collect();
             let inputs = Inputs::new(consumers, stage.wiring.wakers);
-            let push = terminal.build(&mut stage.wiring);
+            let push = built.build(&mut stage.wiring);
             let body = PassBody::<R, _>::new(name, push);
             Box::new(RingStage::new(inputs, body, stage.take_start()))
         });

@@ -18,8 +18,11 @@ mod input;
 mod join;
 mod keyed;
 pub mod limits;
+mod listing;
 mod meeting;
+mod operators;
 mod places;
+pub mod plan;
 mod reference;
 mod restore;
 mod running;
@@ -37,7 +40,9 @@ pub use graph::{Graph, Level};
 pub use input::{Files, Source, SourceOptions, Splits};
 pub use join::KeyedPair;
 pub use keyed::Keyed;
+pub use listing::{Building, Listed, Listing, Note, Offer};
 pub use meeting::Met;
+pub use plan::Plan;
 pub use reference::ThenWith;
 pub use running::{CheckpointReport, JobReport, JobSnapshot, Latencies, RunningJob};
 pub use settings::{Driver, Settings, core_count};
@@ -92,6 +97,13 @@ impl Job {
     pub fn records<R: Record>(&self, records: Vec<R>) -> Stream<R> {
         let splits = Splits::new(vec![VecSplit::new("records", records)]);
         self.source(splits, SourceOptions::default())
+    }
+
+    /// What the job is made of, as data: sources, stages, exchanges and outputs. Nothing is opened,
+    /// and the job can be started afterwards.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        plan::of(&self.graph)
     }
 
     pub(crate) fn into_plan(self) -> graph::Plan {

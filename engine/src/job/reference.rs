@@ -1,6 +1,7 @@
 //! Maps that read a reference table.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use crate::chain::{Blueprint, Current, MapWithBlueprint, Out, Reference};
 use crate::record::{Item, Record};
@@ -15,6 +16,7 @@ pub struct ThenWith<C, T, R, F> {
     chain: C,
     reference: Reference<T>,
     function: F,
+    at: &'static Location<'static>,
     record: PhantomData<fn() -> R>,
 }
 
@@ -32,8 +34,8 @@ where
     type Out = R;
 
     fn attach<B: Blueprint<R>>(self, terminal: B) {
-        let Self { chain, reference, function, record } = self;
-        chain.attach(MapWithBlueprint { reference, function, next: terminal, record });
+        let Self { chain, reference, function, at, record } = self;
+        chain.attach(MapWithBlueprint { reference, function, next: terminal, at, record });
     }
 
     fn graph(&self) -> &Graph {
@@ -60,6 +62,7 @@ where
 impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
     /// Makes one record of each item, or none, with a table that the program swaps while the job
     /// runs, such as rules: see [`Reference`]. An input sees one table, however often it is repeated.
+    #[track_caller]
     pub fn map_with<T, R, F>(
         self,
         reference: &Reference<T>,
@@ -78,6 +81,7 @@ impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
             chain: self.into_chain(),
             reference: reference.clone(),
             function: make,
+            at: Location::caller(),
             record: PhantomData,
         })
     }

@@ -41,10 +41,11 @@ impl StagePlan {
 
 /// The plan's stages in their order, described.
 pub(super) fn stages_of(plan: &Plan) -> Vec<StagePlan> {
+    let names = plan.operators.state_names();
     let describe = |stage: &super::graph::PlannedStage| {
         let states = stage.operator.as_ref().map(|(_, describe)| describe()).unwrap_or_default();
         let operators = states.iter().map(|state| {
-            let name = plan.operator_names[usize::from(state.id.0)].clone();
+            let name = names[usize::from(state.id.0)].clone();
             described(name, state)
         });
         StagePlan { operators: operators.collect(), states }

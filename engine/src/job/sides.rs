@@ -63,6 +63,7 @@ impl<M: Item, S: Record, C: Chain<Out = Sided<M, S>>> Stream<Sided<M, S>, C> {
             graph: chain.graph().clone(),
             branches: Arc::clone(&side),
             level: chain.level(),
+            source: None,
         };
         (Stream::new(Main { chain, side, item: PhantomData }), Stream::new(root))
     }
@@ -83,6 +84,7 @@ impl<M: Item, S: Record, C: Chain<Out = Sided<M, S>>> Stream<Sided<M, S>, C> {
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Parts the stream: the records for which `is_first` answers true, and the others. It is asked
     /// once a record. The first stream must end in an output, as it carries the chain.
+    #[track_caller]
     pub fn split<F>(
         self,
         is_first: F,

@@ -18,6 +18,7 @@ use crate::sink::{CollectSink, SinkFactory};
 use super::chain::{Chain, PairOperated, Root, Then};
 use super::graph::{Level, branches};
 use super::keyed::Keyed;
+use super::listing::{Building, Listing};
 
 /// A stream of items of type `I`, at the end of the chain `C`.
 ///
@@ -54,6 +55,7 @@ impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
     }
 
     /// Keeps the items for which `keep` answers true.
+    #[track_caller]
     pub fn filter<F>(self, keep: F) -> Stream<I, Then<C, Filter, F>>
     where
         F: for<'a> Fn(I::View<'a>) -> bool + Clone + Send + Sync + 'static,
@@ -62,6 +64,7 @@ impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
     }
 
     /// Makes one record of each item. `make` must be pure: it may run again for the same item.
+    #[track_caller]
     pub fn map<R, F>(self, make: F) -> Stream<R, Then<C, Map<R>, F>>
     where
         R: Record,
@@ -71,6 +74,7 @@ impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
     }
 
     /// Makes one record of each item, or none.
+    #[track_caller]
     pub fn filter_map<R, F>(self, make: F) -> Stream<R, Then<C, Map<R>, F>>
     where
         R: Record,
@@ -81,6 +85,7 @@ impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
 
     /// Makes any number of records of each item. The iterator stops where the next stage is full
     /// and is made again when there is room, so it must give the same records each time.
+    #[track_caller]
     pub fn flat_map<R, F>(self, make: F) -> Stream<R, Then<C, FlatMap<R>, F>>
     where
         R: Record,
@@ -96,6 +101,13 @@ impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
         self
     }
 
+    /// Enters a function on streams, which calls its parameter `name`: what `#[pelton::job]` and
+    /// `#[pelton::part]` write at its head. See [`Listing`].
+    pub fn begins(&self, listing: &'static Listing, name: &str) -> Building {
+        self.chain.name_source(name);
+        Building::enter(self.chain.graph(), listing)
+    }
+
     /// Ends the stream in `sink`.
     pub fn to<S: SinkFactory<I>>(self, sink: S) {
         output(self.chain, sink);
@@ -104,6 +116,7 @@ impl<I: Item, C: Chain<Out = I>> Stream<I, C> {
 
 impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Groups the stream by a key; the records with one key meet on one shard, in order.
+    #[track_caller]
     pub fn key_by<K, F>(self, key: F) -> Keyed<R, K, C, F>
     where
         K: Key,
@@ -115,6 +128,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
 
     /// Pairs the records of two branches of one stream: those that came of the same input record
     /// meet again, by its ingress position. Each branch must make exactly one record of each.
+    #[track_caller]
     pub fn join_by_position<R2, C2>(
         self,
         other: Stream<R2, C2>,
@@ -140,7 +154,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
         let graph = self.chain.graph().clone();
         let level = self.chain.level();
         self.chain.attach(ForkBlueprint { branches: Arc::clone(&branches) });
-        Stream::new(Root { graph, branches, level })
+        Stream::new(Root { graph, branches, level, source: None })
     }
 
     /// Collects the records in memory; the answer is a handle to them.
@@ -160,6 +174,11 @@ impl<K: Key, V: Copy + Send + 'static, C: Chain<Out = Change<K, V>>> Changelog<K
     pub fn named(mut self, name: &str) -> Self {
         self.chain.name_operator(name);
         self
+    }
+
+    /// As [`Stream::begins`].
+    pub fn begins(&self, listing: &'static Listing, _name: &str) -> Building {
+        Building::enter(self.chain.graph(), listing)
     }
 
     /// Only the rows as they are at the end of the input, each once, instead of every change.
@@ -198,9 +217,9 @@ fn output<I: Item, C: Chain<Out = I>, S: SinkFactory<I>>(chain: C, sink: S) {
     let graph = chain.graph().clone();
     let factory = Arc::new(sink);
     let meters = Arc::new(OutputMeters::default());
-    graph.add_output(Arc::clone(&meters));
+    let number = graph.add_output(Arc::clone(&meters));
     graph.add_sink::<I, S>(&factory);
-    chain.attach(OutputBlueprint { factory, meters });
+    chain.attach(OutputBlueprint { factory, meters, number });
 }
 
 /// One level further from the sources.

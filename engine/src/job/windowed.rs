@@ -198,6 +198,7 @@ where
     T: Trigger,
 {
     /// Folds what `read` makes of each record.
+    #[track_caller]
     pub fn aggregate<V, G>(
         self,
         read: G,
@@ -210,6 +211,7 @@ where
     }
 
     /// The same, with the records that came too late on the side.
+    #[track_caller]
     pub fn aggregate_or_late<V, G>(
         self,
         read: G,
@@ -222,6 +224,7 @@ where
     }
 
     /// Counts the records.
+    #[track_caller]
     pub fn count(self) -> Stream<WindowOutput<K, u64>, impl Chain<Out = WindowOutput<K, u64>>> {
         self.aggregate::<Count, _>(|_| ())
     }
@@ -237,6 +240,7 @@ where
     T: Trigger,
 {
     /// Folds what `read` makes of each record that the evictor has left.
+    #[track_caller]
     pub fn aggregate<V, G>(
         self,
         read: G,
@@ -250,6 +254,7 @@ where
     }
 
     /// The same, with the records that came too late on the side.
+    #[track_caller]
     pub fn aggregate_or_late<V, G>(
         self,
         read: G,
@@ -265,6 +270,7 @@ where
     }
 }
 
+#[track_caller]
 fn windowed<R, K, C, F, O, T, V, X, G>(
     stream: WindowedStream<R, K, C, F, O, T, X>,
     problem: Option<WindowProblem>,

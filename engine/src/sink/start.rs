@@ -55,3 +55,14 @@ pub enum Guarantee {
     /// Each row is there once.
     ExactlyOnce,
 }
+
+impl Guarantee {
+    /// As people say it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AtLeastOnce => "at least once",
+            Self::ExactlyOnce => "exactly once",
+        }
+    }
+}

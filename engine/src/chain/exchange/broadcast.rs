@@ -8,6 +8,7 @@
 use crate::record::{Frame, FrameHeader, Marker, Record};
 
 use super::super::blueprint::{Blueprint, ExchangeId, Wiring};
+use super::super::plan::{Link, RoutePlan};
 use super::super::push::{Flow, Push, Terminal, TerminalError};
 use super::target::{Target, end_targets};
 
@@ -22,6 +23,10 @@ impl<R: Record> Blueprint<R> for BroadcastBlueprint {
     type Push = Broadcast;
     fn build(&self, wiring: &mut Wiring<'_>) -> Broadcast {
         Broadcast { targets: Target::of_exchange(self.id, wiring), accepted: 0, seen: 0, items: 0 }
+    }
+
+    fn describe(&self, links: &mut Vec<Link>) {
+        links.push(super::sent::<R>(self.id, RoutePlan::keyless("to every shard")));
     }
 }
 

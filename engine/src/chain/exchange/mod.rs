@@ -21,6 +21,7 @@ use crate::record::{Frame, FrameHeader, Marker, Record};
 use crate::route::{RangeTable, ShardId};
 
 use super::blueprint::{Blueprint, ExchangeId, Wiring};
+use super::plan::{Link, RoutePlan, SentPlan, type_name};
 use super::push::{Flow, Push, Terminal, TerminalError};
 
 pub use broadcast::{Broadcast, BroadcastBlueprint};
@@ -47,6 +48,18 @@ impl<R: Record, Rt: Route<R>> Blueprint<R> for ExchangeBlueprint<Rt> {
             seen: 0,
         }
     }
+
+    fn describe(&self, links: &mut Vec<Link>) {
+        links.push(sent::<R>(self.id, self.route.describe()));
+    }
+}
+
+/// What crosses an exchange of whole records.
+fn sent<R: Record>(ExchangeId(exchange): ExchangeId, route: RoutePlan) -> Link {
+    let fields = R::SCHEMA.fields.iter().map(|field| field.name.to_owned()).collect();
+    let whole_because = Some("records cross as they are encoded".to_owned());
+    let record = type_name::<R>();
+    Link::Exchange(SentPlan { exchange, route, record, fields, whole_because })
 }
 
 /// The terminal itself; one a shard and exchange.

@@ -1,12 +1,14 @@
 //! Where the records of an exchange go.
 
 use std::marker::PhantomData;
+use std::panic::Location;
 
 use crate::record::{FrameHeader, Item, Key, KeyHash};
 use crate::route::{RangeTable, ShardId};
 
 use super::super::operators::merge_key_hash;
 use super::super::out::KeyFn;
+use super::super::plan::{RoutePlan, type_name};
 
 /// Where a record goes.
 pub trait Route<I: Item>: Clone + Send + Sync + 'static {
@@ -14,6 +16,9 @@ pub trait Route<I: Item>: Clone + Send + Sync + 'static {
     fn at(&self, _shard: ShardId) -> Self {
         self.clone()
     }
+
+    /// What it is, for plans.
+    fn describe(&self) -> RoutePlan;
 
     /// The hash that the record goes under.
     fn hash(&self, header: &FrameHeader, view: I::View<'_>) -> KeyHash;
@@ -36,22 +41,35 @@ pub trait Route<I: Item>: Clone + Send + Sync + 'static {
 pub struct ByKey<K, F> {
     /// Reads the key.
     pub key_fn: F,
+    /// Where the job chooses the key; for plans.
+    at: Option<&'static Location<'static>>,
     key: PhantomData<fn() -> K>,
 }
 
 impl<K, F: Clone> Clone for ByKey<K, F> {
     fn clone(&self) -> Self {
-        Self { key_fn: self.key_fn.clone(), key: PhantomData }
+        Self { key_fn: self.key_fn.clone(), at: self.at, key: PhantomData }
     }
 }
 
 impl<K, F> ByKey<K, F> {
     pub(crate) fn new(key_fn: F) -> Self {
-        Self { key_fn, key: PhantomData }
+        Self { key_fn, at: None, key: PhantomData }
+    }
+
+    /// Says where the job chooses the key.
+    pub(crate) fn chosen_at(mut self, at: &'static Location<'static>) -> Self {
+        self.at = Some(at);
+        self
     }
 }
 
 impl<I: Item, K: Key, F: KeyFn<I, K>> Route<I> for ByKey<K, F> {
+    fn describe(&self) -> RoutePlan {
+        let at = self.at.map(Into::into);
+        RoutePlan { kind: "by key".to_owned(), key: Some(type_name::<K>()), text: None, at }
+    }
+
     #[inline(always)]
     fn hash(&self, _: &FrameHeader, view: I::View<'_>) -> KeyHash {
         K::hash(self.key_fn.key(view))
@@ -63,6 +81,10 @@ impl<I: Item, K: Key, F: KeyFn<I, K>> Route<I> for ByKey<K, F> {
 pub struct ByPosition;
 
 impl<I: Item> Route<I> for ByPosition {
+    fn describe(&self) -> RoutePlan {
+        RoutePlan::keyless("by position")
+    }
+
     #[inline(always)]
     fn hash(&self, header: &FrameHeader, _: I::View<'_>) -> KeyHash {
         merge_key_hash(header.position, header.ordinal)
@@ -74,6 +96,10 @@ impl<I: Item> Route<I> for ByPosition {
 pub struct Local(pub ShardId);
 
 impl<I: Item> Route<I> for Local {
+    fn describe(&self) -> RoutePlan {
+        RoutePlan::keyless("within the shard")
+    }
+
     fn at(&self, shard: ShardId) -> Self {
         Self(shard)
     }
