@@ -1,0 +1,31 @@
+//! `cargo bench -p pelton-benches --bench chain [-- --small]`
+//!
+//! `-- --only CASE WAY COUNT` runs one case once over so many records, `chain` or `by-hand`, and
+//! prints its checksum: `benches/instructions/run` counts the instructions of that.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+use pelton_benches::chain::{Bids, Case, HEAD, chain_cost};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(only) = arguments.iter().position(|argument| argument == "--only") {
+        println!("{}", run_only(&arguments[only + 1..]));
+        return;
+    }
+    let small = arguments.iter().any(|argument| argument == "--small");
+    let (record_count, rounds) = if small { (20_000, 3) } else { (1_000_000, 15) };
+    println!("ns a record; in brackets the chain's speed as a share of by hand");
+    println!("{HEAD}");
+    for case in Case::ALL {
+        println!("{}", chain_cost(case, record_count, rounds));
+    }
+}
+
+fn run_only(arguments: &[String]) -> u64 {
+    let [case, way, count, ..] = arguments else {
+        panic!("--only takes a case, `chain` or `by-hand`, and a number of records");
+    };
+    let case = Case::ALL.into_iter().find(|one| one.name() == case).expect("a case's name");
+    let bids = Bids::new(count.parse().expect("a number of records"));
+    if way == "chain" { case.run_chain(&bids) } else { case.run_by_hand(&bids) }
+}
