@@ -110,7 +110,8 @@ pub fn projection(bids: Stream<Bid>) -> Stream<Converted> {
 /// Nexmark's q2: the bids on some auctions.
 #[pelton::part]
 pub fn selection(bids: Stream<Bid>) -> Stream<Price> {
-    bids.filter(|b| b.auction % 123 == 0).map(|b| PriceView { id: b.auction, price: b.price })
+    bids.filter(|b| b.auction.is_multiple_of(123))
+        .map(|b| PriceView { id: b.auction, price: b.price })
 }
 
 /// Both, and some arithmetic between.
@@ -204,7 +205,7 @@ impl Case {
             }),
             Self::Selection => sum_of(frames, |frame| {
                 let auction = u64_at(frame, AUCTION);
-                if auction % 123 != 0 {
+                if !auction.is_multiple_of(123) {
                     return 0;
                 }
                 auction ^ i64_at(frame, PRICE).cast_unsigned()
@@ -318,7 +319,7 @@ struct FeedOf<I> {
 }
 
 /// An item that frames of bids become before they meet the chain.
-trait Fed: Item {
+trait Fed: Item + Sized {
     fn run<P: Push<Self> + 'static>(push: P) -> Run;
 }
 

@@ -87,12 +87,12 @@ pub(crate) fn describe_branches<R: Record>(
         only.describe_branch(links);
         return;
     }
-    let describe = |branch: &Box<dyn BranchBlueprint<R>>| {
+    let described = branches.iter().map(|branch| {
         let mut links = Vec::new();
         branch.describe_branch(&mut links);
         links
-    };
-    links.push(Link::Fork { branches: branches.iter().map(describe).collect() });
+    });
+    links.push(Link::Fork { branches: described.collect() });
 }
 
 impl<R: Record, B: Blueprint<R>> BranchBlueprint<R> for B {
