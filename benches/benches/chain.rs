@@ -27,5 +27,6 @@ fn run_only(arguments: &[String]) -> u64 {
     };
     let case = Case::ALL.into_iter().find(|one| one.name() == case).expect("a case's name");
     let bids = Bids::new(count.parse().expect("a number of records"));
-    if way == "chain" { case.run_chain(&bids) } else { case.run_by_hand(&bids) }
+    let mut run = if way == "chain" { case.chain() } else { case.by_hand() };
+    run(&bids)
 }
