@@ -12,7 +12,7 @@ use pelton::chain::operators::{
 };
 use pelton::chain::{Due, KeyedOperator};
 use pelton::clock::Clock;
-use pelton::record::{EventTime, FrameHeader, Key, KeyHash, Record, Sided, SidedView, TimeSpan};
+use pelton::record::{EventTime, FrameHeader, Key, KeyHash, Sided, SidedView, TimeSpan};
 use pelton::state::{OperatorId, Store, TOUCHED_MAX};
 
 use crate::state::cpu_ns;
