@@ -21,6 +21,7 @@ pub mod limits;
 mod listing;
 mod meeting;
 mod operators;
+mod patterns;
 mod places;
 pub mod plan;
 mod reference;

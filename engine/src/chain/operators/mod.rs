@@ -9,6 +9,7 @@
 //! | [`SlicedWindows`], [`PaneWindows`] | rows of windows that it is late for | rows of windows that have ended |
 //! | [`TriggeredWindows`] | rows of windows that a trigger lets fire | rows of windows that have ended |
 //! | [`Sorted`] | | what the wrapped operator says, in order of event time |
+//! | [`PatternMatcher`] | matches of a [`Pattern`] that it completes | matches by absence; what has timed out |
 //! | [`Process`] | whatever the user's function emits | the same, from its timers |
 //! | [`MergeByPosition`] | both halves of a record that branched | |
 
@@ -20,6 +21,7 @@ mod fold;
 mod join;
 mod merge;
 mod pair;
+mod pattern;
 mod process;
 mod process_context;
 mod process_core;
@@ -41,6 +43,11 @@ pub use join::{
 pub(crate) use merge::merge_key_hash;
 pub use merge::{Joined, MergeByPosition, MergeEmission};
 pub use pair::{PairOperator, Side};
+pub(crate) use pattern::Compiled;
+pub use pattern::{
+    AfterMatch, Ending, MatchOut, Matched, Matches, MatchesAndLost, Outbox, OverBudget,
+    PARTIALS_MAX, Pattern, PatternError, PatternMatcher, Piece, Selection, Step, Times, Unfolded,
+};
 pub use process::{Process, ProcessFunction};
 pub use process_context::{ProcessContext, SharedContext};
 pub use process_pair::{BroadcastFunction, PairFunction, ProcessBroadcast, ProcessPair};
