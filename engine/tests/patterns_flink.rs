@@ -5,15 +5,33 @@
 
 mod patterns_common;
 
-use patterns_common::{Event, events, find_and_lose, is};
+use patterns_common::{Event, EventView, Found, How, find_and_lose};
 use pelton::chain::operators::{AfterMatch, Pattern, Step};
-use pelton::{Engine, Job, TimeSpan};
+use pelton::{Engine, EventTime, Job, TimeSpan};
 
 type P = Pattern<Event>;
 
+/// Whether an event is of a kind: one of the letters.
+fn is(kinds: &'static str) -> impl for<'a> Fn(EventView<'a>) -> bool + Send + Sync {
+    move |event: EventView<'_>| event.name.starts_with(|letter| kinds.contains(letter))
+}
+
+/// `a b1@7 c` is events of one key, 1, 7 and 8 microseconds after the beginning.
+fn events(text: &str) -> Vec<Event> {
+    let mut time = 0;
+    let event = |(name, number): (&str, u64)| {
+        let (name, at) = name.split_once('@').unwrap_or((name, ""));
+        time = at.parse().unwrap_or(time + 1);
+        Event { time: EventTime(time), key: 1, number, name: name.to_owned() }
+    };
+    text.split_whitespace().zip(0..).map(event).collect()
+}
+
 /// What is found, and what is lost, as the tables write it: `a b | a c`.
 fn find(pattern: P, input: &str) -> [String; 2] {
-    find_and_lose(pattern, events(input), 2, 1).map(|texts| texts.join(" | "))
+    let how = How { shards: 2, seed: 1, lateness: 0, waits: true };
+    let texts = find_and_lose(pattern, events(input), how).expect("the pattern can work");
+    texts.map(|texts| texts.join(" | "))
 }
 
 #[track_caller]
@@ -197,7 +215,7 @@ fn groups_are_repeated_and_left_out_as_steps_are() {
 /// Section "Iterative conditions": the price of all that was taken stays below a sum.
 #[test]
 fn conditions_see_what_was_taken_before() {
-    let number = |event: patterns_common::EventView<'_>| event.name[1..].parse().unwrap_or(0_u64);
+    let number = |event: EventView<'_>| event.name[1..].parse().unwrap_or(0_u64);
     let pattern = begin("s").next("m").when(is("m")).when_so_far(move |event, so_far| {
         let before: u64 = so_far.events("m").map(number).sum();
         before + number(event) < 5
@@ -225,13 +243,12 @@ fn a_pattern_that_can_not_work_ends_the_job_at_its_start() {
     for (pattern, expected) in table {
         let shape = pattern.to_string();
         let job = Job::new();
-        let keyed = job
-            .records(events("a b"))
-            .key_by(|event: patterns_common::EventView<'_>, key| key.of(event.key));
+        let keyed =
+            job.records(events("a b")).key_by(|event: EventView<'_>, key| key.of(event.key));
         let found = keyed.detect(
             pattern,
             |_: &pelton::chain::operators::Matched<'_, Event, _>,
-             _: pelton::chain::operators::MatchOut<'_, patterns_common::Found>| {},
+             _: pelton::chain::operators::MatchOut<'_, Found>| {},
         );
         let rows = found.named("suspects").collect();
         let error = Engine::new().run(job).map(|_| ()).unwrap_err().to_string();

@@ -90,7 +90,8 @@ where
                 Matches::<S, M>::new(select.clone()),
             )
         });
-        root.graph.add_check(root.name, move |time| problem.problem(time.has_field).map(Into::into));
+        root.graph
+            .add_check(root.name, move |time| problem.problem(time.has_field).map(Into::into));
         Stream::new(root)
     }
 
@@ -115,7 +116,8 @@ where
             let selection = MatchesAndLost::<S, L, M, T>::new(select.clone(), lose.clone());
             PatternMatcher::<K, R, A, _>::new(id, pattern.clone(), selection)
         });
-        root.graph.add_check(root.name, move |time| problem.problem(time.has_field).map(Into::into));
+        root.graph
+            .add_check(root.name, move |time| problem.problem(time.has_field).map(Into::into));
         Stream::new(root)
     }
 }

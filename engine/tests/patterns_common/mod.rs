@@ -1,7 +1,9 @@
 //! Events that are named for what they are, and the matches of a pattern among them.
 
 use pelton::chain::operators::{Ending, Fold, MatchOut, Matched, Pattern};
-use pelton::{Driver, Engine, EventTime, Job, Stream};
+use pelton::job::{SourceOptions, Splits};
+use pelton::source::VecSplit;
+use pelton::{Driver, Engine, EventTime, Job, JobError, Stream, TimeSpan};
 
 /// An event; its kind is the first letter of its name.
 #[pelton::record]
@@ -19,22 +21,6 @@ pub(crate) struct Found {
     pub(crate) text: String,
 }
 
-/// Whether an event is of a kind: one of the letters.
-pub(crate) fn is(kinds: &'static str) -> impl for<'a> Fn(EventView<'a>) -> bool + Send + Sync {
-    move |event: EventView<'_>| event.name.starts_with(|letter| kinds.contains(letter))
-}
-
-/// `a b1@7 c` is events of one key, 1, 7 and 8 microseconds after the beginning.
-pub(crate) fn events(text: &str) -> Vec<Event> {
-    let mut time = 0;
-    let event = |(name, number): (&str, u64)| {
-        let (name, at) = name.split_once('@').unwrap_or((name, ""));
-        time = at.parse().unwrap_or(time + 1);
-        Event { time: EventTime(time), key: 1, number, name: name.to_owned() }
-    };
-    text.split_whitespace().zip(0..).map(event).collect()
-}
-
 fn text<A: Fold>(found: &Matched<'_, Event, A>) -> String {
     let names: Vec<&str> = found.all().map(|(_, _, event)| event.name).collect();
     let names = names.join(" ");
@@ -48,30 +34,45 @@ fn text<A: Fold>(found: &Matched<'_, Event, A>) -> String {
 /// The texts of what was found and of what was lost.
 type Rows = pelton::sink::CollectSink<Found>;
 
-fn job<A: Fold>(events: Stream<Event>, pattern: Pattern<Event, A>) -> [Rows; 2] {
+fn job<A: Fold>(events: Stream<Event>, pattern: Pattern<Event, A>, waits: bool) -> [Rows; 2] {
     let emit = |found: &Matched<'_, Event, A>, out: MatchOut<'_, Found>| {
         out.emit(FoundView { text: &text(found) });
     };
     let keyed = events.key_by(|event: EventView<'_>, key| key.of(event.key));
-    let ordered = keyed.in_time_order(|event: EventView<'_>| event.number);
+    let ordered = keyed.in_time_order_if(waits, |event: EventView<'_>| event.number);
     let (found, lost) = ordered.detect_and_lose(pattern, emit, emit).with_side();
     [found.collect(), lost.collect()]
 }
 
+/// How a job is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    pub(crate) shards: u16,
+    pub(crate) seed: u64,
+    /// How far out of order events are.
+    pub(crate) lateness: i64,
+    /// Whether they wait for the watermark, to be looked at in the order of time.
+    pub(crate) waits: bool,
+}
+
 /// What is found among `events`, and what is lost; each sorted.
+///
+/// # Errors
+/// The job could not start.
 pub(crate) fn find_and_lose<A: Fold>(
     pattern: Pattern<Event, A>,
     events: Vec<Event>,
-    shards: u16,
-    seed: u64,
-) -> [Vec<String>; 2] {
-    let job_of_patterns = Job::new();
-    let rows = job(job_of_patterns.records(events), pattern);
-    let engine = Engine::new().shards(shards).driver(Driver::Simulator { seed });
-    engine.run(job_of_patterns).expect("the job ends");
-    rows.map(|rows| {
+    how: How,
+) -> Result<[Vec<String>; 2], JobError> {
+    let new = Job::new();
+    let options = SourceOptions::new().lateness(TimeSpan(how.lateness));
+    let source = Splits::new(vec![VecSplit::new("events", events)]);
+    let rows = job(new.source(source, options), pattern, how.waits);
+    let driver = Driver::Simulator { seed: how.seed };
+    Engine::new().shards(how.shards).driver(driver).run(new)?;
+    Ok(rows.map(|rows| {
         let mut texts: Vec<String> = rows.take_rows().into_iter().map(|row| row.text).collect();
         texts.sort_unstable();
         texts
-    })
+    }))
 }

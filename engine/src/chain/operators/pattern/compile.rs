@@ -28,6 +28,8 @@ use super::pattern::{Contiguity, Element, Part, Pattern, PatternSettings, Quanti
 use crate::chain::operators::fold::Fold;
 use crate::record::Record;
 
+/// The bit that says that the partial match was a match itself, by an event behind it.
+pub(super) const EMITTED_BIT: u32 = 61;
 /// The bit of the end among a state's waits.
 pub(super) const END_BIT: u32 = 62;
 /// The bit that says that no event has come since the last one taken; only where that matters.
@@ -116,7 +118,8 @@ enum Goal {
     Loop,
 }
 
-/// Where a step was met first.
+/// The numbers of a step, the same however often it is compiled.
+#[derive(Debug, Clone, Copy)]
 struct Known {
     step: u16,
     condition: u16,
@@ -127,7 +130,7 @@ struct Compiler<R: Record, A: Fold> {
     states: Vec<Vec<Draft>>,
     conditions: Vec<Condition<R, A>>,
     steps: Vec<Step>,
-    /// By name: each part is compiled as often as it may be repeated.
+    /// By name.
     known: Vec<(Step, Known)>,
     next_id: u32,
     error: Option<PatternError>,
@@ -145,6 +148,7 @@ impl<R: Record, A: Fold> Automaton<R, A> {
             next_id: 0,
             error: None,
         };
+        compiler.meet(&pattern.elements);
         let end = compiler.draft(Goal::End);
         let first = compiler.sequence(&pattern.elements, Contiguity::Any, vec![end]);
         compiler.states[0] = first;
@@ -200,7 +204,7 @@ impl State {
     ) -> Result<Self, PatternError> {
         let takes = |draft: &&Draft| matches!(draft.goal, Goal::Take { .. });
         let ids: Vec<u32> = drafts.iter().filter(takes).map(|draft| draft.id).collect();
-        let expected_max = END_BIT as usize;
+        let expected_max = EMITTED_BIT as usize;
         if ids.len() > expected_max {
             let of = "ways on from one event";
             return Err(PatternError::TooLarge { of, found: ids.len(), expected_max });
@@ -273,9 +277,7 @@ impl<R: Record, A: Fold> Compiler<R, A> {
     ) -> Vec<Draft> {
         let numbered = elements.iter().enumerate().rev();
         numbered.fold(follow, |follow, (index, element)| match &element.part {
-            Part::Not { name, condition } => {
-                self.keep_away(*name, condition, element.contiguity, follow)
-            }
+            Part::Not { name, .. } => self.keep_away(*name, element.contiguity, follow),
             _ => {
                 let near = if index == 0 { head } else { element.contiguity };
                 self.quantified(element, near, follow)
@@ -283,14 +285,8 @@ impl<R: Record, A: Fold> Compiler<R, A> {
         })
     }
 
-    fn keep_away(
-        &mut self,
-        name: Step,
-        condition: &Condition<R, A>,
-        near: Contiguity,
-        mut follow: Vec<Draft>,
-    ) -> Vec<Draft> {
-        let number = self.known(name, condition, None, false).condition;
+    fn keep_away(&mut self, name: Step, near: Contiguity, mut follow: Vec<Draft>) -> Vec<Draft> {
+        let number = self.known(name).condition;
         for draft in &mut follow {
             match near {
                 Contiguity::Strict => draft.gap.not_next.push(number),
@@ -364,11 +360,10 @@ impl<R: Record, A: Fold> Compiler<R, A> {
         behind: Vec<Draft>,
     ) -> Vec<Draft> {
         match part {
-            Part::Step { name, condition, until } => {
+            Part::Step { name, .. } => {
                 let target = u32::try_from(self.states.len()).expect("few states, by check");
                 self.states.push(behind);
-                let Known { step, condition, until } =
-                    self.known(*name, condition, until.as_ref(), true);
+                let Known { step, condition, until } = self.known(*name);
                 vec![self.draft(Goal::Take { step, condition, until, repeats, near, target })]
             }
             Part::Either(patterns) => {
@@ -388,25 +383,37 @@ impl<R: Record, A: Fold> Compiler<R, A> {
         }
     }
 
-    /// The numbers of a step, the same however often it is compiled.
-    fn known(
+    /// Numbers steps and conditions in the order in which they stand.
+    fn meet(&mut self, elements: &[Element<R, A>]) {
+        for element in elements {
+            match &element.part {
+                Part::Step { name, condition, until } => {
+                    self.meet_one(*name, condition, until.as_ref());
+                    self.steps.push(*name);
+                }
+                Part::Not { name, condition } => self.meet_one(*name, condition, None),
+                Part::Either(patterns) => {
+                    patterns.iter().for_each(|pattern| self.meet(&pattern.elements));
+                }
+            }
+        }
+    }
+
+    fn meet_one(
         &mut self,
         name: Step,
         condition: &Condition<R, A>,
         until: Option<&Condition<R, A>>,
-        takes: bool,
-    ) -> Known {
-        if let Some((_, known)) = self.known.iter().find(|(known, _)| *known == name) {
-            return Known { ..*known };
-        }
+    ) {
+        let step = u16::try_from(self.steps.len()).expect("few steps, by check");
         let condition = self.add_condition(condition);
         let until = until.map(|until| self.add_condition(until));
-        let step = u16::try_from(self.steps.len()).expect("few steps, by check");
-        if takes {
-            self.steps.push(name);
-        }
         self.known.push((name, Known { step, condition, until }));
-        Known { step, condition, until }
+    }
+
+    fn known(&self, name: Step) -> Known {
+        let known = self.known.iter().find(|(known, _)| *known == name);
+        known.expect("all steps were met before any was compiled").1
     }
 }
 

@@ -3,7 +3,7 @@
 //! Takes a state, which of its waits are open, and the answers of conditions; hands on which waits
 //! take the event and which stay open. A pure function: everything else only executes it.
 
-use super::compile::{END_BIT, FRESH_BIT, Gap, State};
+use super::compile::{EMITTED_BIT, END_BIT, FRESH_BIT, Gap, State};
 use super::pattern::Contiguity;
 
 /// What an event does.
@@ -22,7 +22,7 @@ impl State {
     #[inline]
     pub(super) fn decide(&self, open: u64, mut holds: impl FnMut(u16) -> bool) -> Decision {
         let fresh = open >> FRESH_BIT & 1 == 1;
-        let (mut takes, mut left) = (0, 0);
+        let (mut takes, mut left) = (0, open & 1 << EMITTED_BIT);
         for (index, wait) in self.waits.iter().enumerate() {
             let bit = 1 << index;
             if open & bit == 0 || wait.gap.is_broken(fresh, &mut holds) {
@@ -81,9 +81,7 @@ impl State {
         if end.guards & takes == 0 && !end.gap.is_broken(fresh, &mut holds) {
             // What guarded it is over, and nothing that may come can undo it.
             decision.completes = end.gap.never.is_empty() && end.guards & decision.open == 0;
-            if !decision.completes {
-                decision.open |= 1 << END_BIT;
-            }
+            decision.open |= 1 << if decision.completes { EMITTED_BIT } else { END_BIT };
         }
         decision
     }

@@ -134,18 +134,18 @@ where
             self.turn.changed = true;
             self.outbox.begin();
             let Turn { runs, completed, .. } = &mut self.turn;
-            let is_over = |run: &&Run<A::State>| run.deadline == deadline;
+            let is_over = |run: &Run<A::State>| run.alarm() == Some(deadline);
             let ended = runs.iter().filter(|run| is_over(run) && run.awaits_end());
             completed.extend(ended.map(|run| Run { last: deadline, ..*run }));
             let header = FrameHeader::at_time(key.hash, deadline);
             self.settle(state, key, header, Ending::Absence);
             for index in 0..self.turn.runs.len() {
                 let run = self.turn.runs[index];
-                if run.deadline == deadline && !run.awaits_end() {
+                if is_over(&run) && !run.awaits_end() {
                     self.lose(state, key, header, run, Ending::TimedOut);
                 }
             }
-            self.turn.runs.retain(|run| run.deadline != deadline);
+            self.turn.runs.retain(|run| !is_over(run));
         }
     }
 

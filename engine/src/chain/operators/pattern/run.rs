@@ -19,7 +19,7 @@
 //! Why in one entry: each event is shown to every run of its key anyway, and one look-up finds them
 //! all; keys without a partial match have no entry.
 
-use super::compile::State;
+use super::compile::{EMITTED_BIT, END_BIT, FRESH_BIT, State};
 use crate::record::{EventTime, Fixed, Layout};
 use crate::state::{EntryKey, LogOffset, Store};
 
@@ -108,7 +108,7 @@ impl<S: Fixed> Fixed for Run<S> {
 impl<S: Copy> Run<S> {
     /// Whether time alone completes it.
     pub(super) fn awaits_end(&self) -> bool {
-        self.open >> super::compile::END_BIT & 1 == 1
+        self.open >> END_BIT & 1 == 1
     }
 
     /// When it wants to be looked at, where it does.
@@ -118,12 +118,12 @@ impl<S: Copy> Run<S> {
 
     /// Whether an event may be taken yet, or the end may come.
     pub(super) fn is_open(&self) -> bool {
-        self.open << 1 != 0
+        self.open & !(1 << FRESH_BIT | 1 << EMITTED_BIT) != 0
     }
 
     /// Whether it was emitted already, and only waits to grow.
     pub(super) fn was_emitted(&self, states: &[State]) -> bool {
-        states[self.state as usize].accepts
+        states[self.state as usize].accepts || self.open >> EMITTED_BIT & 1 == 1
     }
 }
 

@@ -85,11 +85,16 @@ impl<S: crate::record::Fixed> Turn<S> {
         trace(state, key, head, nodes, tip, path);
     }
 
-    /// What leads to `tip`, for comparing.
-    pub(super) fn order_of(&self, state: &Store, key: &KeyOf<'_>, tip: Tip) -> Vec<(u64, u16)> {
+    /// The events that lead to `tip`, and the steps that took them: for comparing.
+    pub(super) fn order_of(
+        &self,
+        state: &Store,
+        key: &KeyOf<'_>,
+        tip: Tip,
+    ) -> (Vec<u64>, Vec<u16>) {
         let mut path = Vec::new();
         trace(state, key, &self.head, &self.nodes, tip, &mut path);
-        path.into_iter().map(|taken| (taken.number, taken.step)).collect()
+        path.into_iter().map(|taken| (taken.number, taken.step)).unzip()
     }
 }
 
