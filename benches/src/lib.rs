@@ -7,6 +7,7 @@ pub mod exact;
 pub mod flush;
 pub mod fraud;
 pub mod log;
+pub mod patterns;
 pub mod recovery;
 pub mod ring;
 pub mod scratch;

@@ -22,6 +22,9 @@ const NAMES: [&str; 16] = [
     "s15",
 ];
 
+const ONCE: Times =
+    Times { min: 1, max: Some(1), optional: false, greedy: false, inner: Near::Relaxed };
+
 /// Draws patterns.
 struct Drawing {
     chance: Chance,
@@ -39,13 +42,11 @@ impl Drawing {
     }
 
     fn times(&mut self, is_step: bool, is_inner: bool) -> Times {
-        let once =
-            Times { min: 1, max: Some(1), optional: false, greedy: false, inner: Near::Relaxed };
         let mut times = match self.chance.below(if is_inner { 4 } else { 6 }) {
-            0 => Times { min: 2, max: Some(2), ..once },
-            4 => Times { min: 1, max: None, ..once },
-            5 => Times { min: 1 + index(self.chance.below(2)), max: Some(3), ..once },
-            _ => once,
+            0 => Times { min: 2, max: Some(2), ..ONCE },
+            4 => Times { min: 1, max: None, ..ONCE },
+            5 => Times { min: 1 + index(self.chance.below(2)), max: Some(3), ..ONCE },
+            _ => ONCE,
         };
         times.optional = self.chance.one_in(5);
         if times.max != Some(1) {
@@ -61,13 +62,7 @@ impl Drawing {
             if place > 0 && self.chance.one_in(5) {
                 let name = self.names.next().expect("names enough");
                 let part = Part::Not { name, ask: self.ask() };
-                let times = Times {
-                    min: 1,
-                    max: Some(1),
-                    optional: false,
-                    greedy: false,
-                    inner: Near::Relaxed,
-                };
+                let times = ONCE;
                 let near = *self.chance.pick(&[Near::Strict, Near::Relaxed]);
                 elements.push(Element { near, part, times });
             }
@@ -102,17 +97,7 @@ impl Drawing {
             let name = self.names.next().expect("names enough");
             let part = Part::Not { name, ask: self.ask() };
             let near = *self.chance.pick(&[Near::Strict, Near::Relaxed]);
-            elements.push(Element {
-                near,
-                part,
-                times: Times {
-                    min: 1,
-                    max: Some(1),
-                    optional: false,
-                    greedy: false,
-                    inner: Near::Relaxed,
-                },
-            });
+            elements.push(Element { near, part, times: ONCE });
         }
         let span = |chance: &mut Chance, most: u64| 1 + i64::try_from(chance.below(most)).unwrap();
         let within = (!self.chance.one_in(4)).then(|| span(&mut self.chance, 14));
@@ -259,11 +244,11 @@ fn whole_pattern(shape: &Shape) -> P {
 }
 
 /// Events of some keys, in the order of time, and what they are to the oracle.
-fn draw_events(chance: &mut Chance) -> Vec<Vec<Event>> {
+fn draw_events(chance: &mut Chance, key_count: u64, most: u64) -> Vec<Vec<Event>> {
     let mut number = 0;
     let key = |key: u64| {
         let mut time = 0;
-        let count = chance.below(7);
+        let count = chance.below(most + 1);
         let events = (0..count).map(|_| {
             time += i64::try_from(chance.below(4)).expect("small");
             number += 1;
@@ -273,7 +258,7 @@ fn draw_events(chance: &mut Chance) -> Vec<Vec<Event>> {
         });
         events.collect()
     };
-    (0..4).map(key).collect()
+    (0..key_count).map(key).collect()
 }
 
 fn seen(event: &Event) -> Seen {
@@ -320,40 +305,78 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// What was run and what came of it.
+#[derive(Debug, Default)]
+struct Tally {
+    jobs: u64,
+    found: usize,
+    lost: usize,
+}
+
+/// Runs one random job, and compares.
+fn run(seed: u64, shape: &Shape, keys: &[Vec<Event>], chance: &mut Chance, tally: &mut Tally) {
+    let waits = !chance.one_in(3);
+    let lateness = if waits { *chance.pick(&[0, 2, 9]) } else { 0 };
+    let shards = u16::try_from(1 + chance.below(3)).expect("small");
+    let how = How { shards, seed, lateness, waits };
+    let events = mixed(chance, keys, lateness);
+    let pattern = whole_pattern(shape);
+    let text = pattern.to_string();
+    let found = match find_and_lose(pattern, events, how) {
+        Ok(found) => found,
+        // Some of what is drawn can't work; `patterns_flink.rs` has what is refused.
+        Err(JobError::Operator { .. }) => return,
+        Err(error) => panic!("seed {seed}: {error}"),
+    };
+    let expected = texts(shape, keys);
+    if found != expected {
+        let name = |event: &Event| format!("{}@{}", event.name, event.time.0);
+        let names: Vec<Vec<String>> =
+            keys.iter().map(|key| key.iter().map(name).collect()).collect();
+        panic!(
+            "PELTON_PATTERN_SEED={seed}: {text}\nfound {found:?}\nexpected {expected:?}\n\
+             in {names:?}\n{how:?}\n{shape:?}"
+        );
+    }
+    tally.jobs += 1;
+    tally.found += found[0].len();
+    tally.lost += found[1].len();
+}
+
+fn draw_shape(seed: u64) -> (Shape, Chance) {
+    let mut drawing = Drawing { chance: Chance::new(seed ^ 0x9a77), names: NAMES.iter() };
+    let mut shape = drawing.shape();
+    plain_until(&mut shape.elements);
+    (shape, drawing.chance)
+}
+
 #[test]
 fn differential_patterns_find_what_their_definition_says() {
     let (from, count) = (setting("PELTON_PATTERN_SEED", 0), setting("PELTON_PATTERN_JOBS", 1_500));
-    let (mut jobs, mut found_count, mut lost_count) = (0, 0, 0);
+    let mut tally = Tally::default();
     for seed in from..from + count {
-        let mut drawing = Drawing { chance: Chance::new(seed ^ 0x9a77), names: NAMES.iter() };
-        let mut shape = drawing.shape();
-        plain_until(&mut shape.elements);
-        let chance = &mut drawing.chance;
-        let keys = draw_events(chance);
-        let waits = !chance.one_in(3);
-        let lateness = if waits { *chance.pick(&[0, 2, 9]) } else { 0 };
-        let shards = u16::try_from(1 + chance.below(3)).expect("small");
-        let how = How { shards, seed, lateness, waits };
-        let events = mixed(chance, &keys, lateness);
-        let pattern = whole_pattern(&shape);
-        let text = pattern.to_string();
-        let found = match find_and_lose(pattern, events, how) {
-            Ok(found) => found,
-            // Some of what is drawn can't work; `patterns_flink.rs` has what is refused.
-            Err(JobError::Operator { .. }) => continue,
-            Err(error) => panic!("seed {seed}: {error}"),
-        };
-        let expected = texts(&shape, &keys);
-        let names: Vec<Vec<&str>> =
-            keys.iter().map(|key| key.iter().map(|event| event.name.as_str()).collect()).collect();
-        assert_eq!(
-            found, expected,
-            "PELTON_PATTERN_SEED={seed}: {text}, {shape:#?} in {names:?}, {how:?}"
-        );
-        jobs += 1;
-        found_count += found[0].len();
-        lost_count += found[1].len();
+        let (shape, mut chance) = draw_shape(seed);
+        let keys = draw_events(&mut chance, 4, 6);
+        run(seed, &shape, &keys, &mut chance, &mut tally);
     }
-    eprintln!("{jobs} random jobs, {found_count} matches, {lost_count} partial matches timed out");
+    let Tally { jobs, found, lost } = tally;
+    eprintln!("{jobs} random jobs, {found} matches, {lost} partial matches timed out");
+    assert!(jobs * 2 > count, "most of what is drawn can work");
+}
+
+/// Long enough for events to go that are needed no more, in a time short enough for the oracle.
+#[test]
+fn differential_patterns_of_many_events_find_what_their_definition_says() {
+    let from = setting("PELTON_PATTERN_SEED", 0);
+    let count = setting("PELTON_PATTERN_JOBS", 1_500).div_ceil(10);
+    let mut tally = Tally::default();
+    for seed in from..from + count {
+        let (mut shape, mut chance) = draw_shape(seed);
+        shape.within = Some(2 + i64::try_from(chance.below(8)).expect("small"));
+        let keys = draw_events(&mut chance, 2, 60);
+        run(seed, &shape, &keys, &mut chance, &mut tally);
+    }
+    let Tally { jobs, found, lost } = tally;
+    eprintln!("{jobs} random jobs, {found} matches, {lost} partial matches timed out");
     assert!(jobs * 2 > count, "most of what is drawn can work");
 }

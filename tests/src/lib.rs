@@ -5,6 +5,7 @@ pub mod fraud_oracle;
 pub mod inputs;
 mod joins;
 pub mod oracle;
+pub mod patterns;
 pub mod runs;
 pub mod simulated;
 mod windows;

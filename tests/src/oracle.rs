@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::simulated::{Case, Event, Params, Shape};
-use crate::{joins, windows};
+use crate::{joins, patterns, windows};
 
 /// The lines of a job's outputs, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +51,11 @@ pub fn run(case: &Case) -> Expected {
         Shape::OnClose => tumbling(&copies(&on_time, p), p),
         Shape::CountWindows => windows::count_lines(&kept(&on_time, p), p),
         Shape::SlidingCounts => windows::sliding_lines(&kept(&on_time, p), p),
+        Shape::Patterns => patterns::found_and_lost(&on_time, p)[0].clone(),
     };
     let more = match case.shape {
         Shape::TwoOutputs => hopping(&kept(&on_time, p), p),
+        Shape::Patterns => patterns::found_and_lost(&on_time, p)[1].clone(),
         _ => Vec::new(),
     };
     late.sort_unstable();

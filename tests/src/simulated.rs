@@ -97,10 +97,12 @@ pub enum Shape {
     CountWindows,
     /// The last so many events of a key, every so many; of one split.
     SlidingCounts,
+    /// A pattern, and what it loses, in order of time.
+    Patterns,
 }
 
 /// All shapes.
-pub const SHAPES: [Shape; 22] = [
+pub const SHAPES: [Shape; 23] = [
     Shape::Stateless,
     Shape::Counts,
     Shape::SumsAtEnd,
@@ -123,6 +125,7 @@ pub const SHAPES: [Shape; 22] = [
     Shape::OnClose,
     Shape::CountWindows,
     Shape::SlidingCounts,
+    Shape::Patterns,
 ];
 
 /// The numbers of a job.
@@ -270,6 +273,12 @@ impl Case {
                 self.end(counts(events.clone(), params), world);
                 let more = FileSink::new(world.path("more"), Csv::new().header_line(false));
                 hopping(events, params).to(world.stalling(more));
+            }
+            Shape::Patterns => {
+                let (found, lost) = crate::patterns::patterns(events, params);
+                self.end(found, world);
+                let more = FileSink::new(world.path("more"), Csv::new().header_line(false));
+                lost.to(world.stalling(more));
             }
         }
     }

@@ -18,6 +18,7 @@ fn scenarios() -> Vec<(Case, Simulation)> {
         (Shape::Exact, Outputs::Both, 300),
         (Shape::Joined, Outputs::Directory, 400),
         (Shape::ProcessInOrder, Outputs::File, 500),
+        (Shape::Patterns, Outputs::Both, 300),
     ];
     let scenario = |(number, &(shape, outputs, events)): (usize, &(Shape, Outputs, u64))| {
         let seed = 1_000 + number as u64;

@@ -126,7 +126,7 @@ pub(crate) struct Said {
 }
 
 pub(crate) fn say(shape: &Shape, events: &[Seen]) -> Said {
-    let ways = ways_of(&shape.elements, Near::Any, &[], events.len() + 1);
+    let ways = ways_of(&shape.elements, Near::Any, &[], taken_max(shape, events) + 1);
     let mut tree = Tree::default();
     ways.into_iter().for_each(|way| tree.add(way));
     let mut names = Vec::new();
@@ -134,6 +134,16 @@ pub(crate) fn say(shape: &Shape, events: &[Seen]) -> Said {
     let mut oracle = Oracle { shape, events, names, candidates: Vec::new(), timed_out: Vec::new() };
     oracle.walk(&tree, &mut Vec::new(), &mut Vec::new());
     oracle.filter()
+}
+
+/// No match has more events than lie within the time that it may take.
+fn taken_max(shape: &Shape, events: &[Seen]) -> usize {
+    let Some(within) = shape.within else { return events.len() };
+    let behind = |first: &Seen| {
+        let is_near = |event: &&Seen| event.time >= first.time && event.time < first.time + within;
+        events.iter().filter(is_near).count()
+    };
+    events.iter().map(behind).max().unwrap_or(0)
 }
 
 fn names_of(elements: &[Element], names: &mut Vec<&'static str>) {

@@ -28,10 +28,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::check::PatternError;
 use super::compile::Automaton;
 use super::events::{KeyOf, layouts};
 use super::matched::{Ending, Matched, Span};
-use super::pattern::{AfterMatch, OverBudget, ReadInput, Step};
+use super::pattern::{AfterMatch, OverBudget, Pattern, ReadInput, Step};
 use super::run::{Head, Run, layout};
 use super::selection::{Outbox, Selection};
 use super::turn::{Look, Turn};
@@ -95,6 +96,22 @@ where
             key: Vec::new(),
             over_budget_count: 0,
             kinds: PhantomData,
+        }
+    }
+
+    /// Compiles `pattern`, and finds it.
+    ///
+    /// # Errors
+    /// The pattern can't work.
+    pub fn compiled(
+        operator: OperatorId,
+        pattern: Pattern<R, A>,
+        selection: S,
+    ) -> Result<Self, PatternError> {
+        let (pattern, verdict) = Compiled::of(pattern);
+        match verdict.problem(true) {
+            Some(error) => Err(error),
+            None => Ok(Self::new(operator, pattern, selection)),
         }
     }
 

@@ -79,7 +79,8 @@ pub struct Matches<F, O> {
 
 impl<F, O> Matches<F, O> {
     /// What `select` makes of matches.
-    pub(crate) fn new(select: F) -> Self {
+    #[must_use]
+    pub fn new(select: F) -> Self {
         Self { select, out: PhantomData }
     }
 }
@@ -113,7 +114,8 @@ pub struct MatchesAndLost<F, G, O, T> {
 
 impl<F, G, O, T> MatchesAndLost<F, G, O, T> {
     /// What `select` makes of matches, and `lose` of what will be none.
-    pub(crate) fn new(select: F, lose: G) -> Self {
+    #[must_use]
+    pub fn new(select: F, lose: G) -> Self {
         Self { select, lose, out: PhantomData }
     }
 }
