@@ -5,7 +5,8 @@
 //! `compile.rs`, with the same error.
 
 use super::condition::Condition;
-use super::pattern::{AfterMatch, Contiguity, Element, Part, Pattern, PatternSettings, Step};
+use super::language::Pattern;
+use super::parts::{AfterMatch, Contiguity, Element, Part, PatternSettings, Step};
 use crate::chain::operators::fold::Fold;
 use crate::record::Record;
 

@@ -24,7 +24,8 @@
 
 use super::check::{PatternError, check, looks_back};
 use super::condition::Condition;
-use super::pattern::{Contiguity, Element, Part, Pattern, PatternSettings, Quantifier, Step};
+use super::language::Pattern;
+use super::parts::{Contiguity, Element, Part, PatternSettings, Quantifier, Step};
 use crate::chain::operators::fold::Fold;
 use crate::record::Record;
 

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::matched::Matched;
+use super::matching::Matched;
 use crate::chain::operators::fold::Fold;
 use crate::record::{Item, Record};
 

@@ -18,10 +18,8 @@
 //!
 //! Each way through the pattern stands for itself: `a b? c` is found as `a c` beside `a b c`.
 //!
-//! Files: `pattern.rs` is the language, `condition.rs` what steps ask, `check.rs` and `compile.rs`
-//! what becomes of it; `decide.rs` and `turn.rs` show an event to partial matches, which lie as
-//! `run.rs` and `events.rs` say; `matched.rs` and `selection.rs` hand them to the job;
-//! `matcher.rs` is the operator.
+//! Files: `language.rs` is what a job writes, of `parts.rs`; `condition.rs` is what steps ask; `check.rs` and
+//! `compile.rs` make an automaton of it, which `matching/` runs.
 //!
 //! Where this differs from Flink's library: a `not` is looked for only between the two events that
 //! it stands between (there, one that comes while the step before it may still repeat ends the match);
@@ -31,14 +29,9 @@
 mod check;
 mod compile;
 mod condition;
-mod decide;
-mod events;
-mod matched;
-mod matcher;
-mod pattern;
-mod run;
-mod selection;
-mod turn;
+mod language;
+mod matching;
+mod parts;
 
 use std::sync::Arc;
 
@@ -46,11 +39,12 @@ use super::fold::Fold;
 use crate::record::Record;
 
 pub use check::PatternError;
-pub use matched::{Ending, MatchOut, Matched};
-pub(crate) use matcher::Compiled;
-pub use matcher::PatternMatcher;
-pub use pattern::{AfterMatch, OverBudget, PARTIALS_MAX, Pattern, Piece, Step, Times, Unfolded};
-pub use selection::{Matches, MatchesAndLost, Outbox, Selection};
+pub use language::{Pattern, Unfolded};
+pub(crate) use matching::Compiled;
+pub use matching::{
+    Ending, MatchOut, Matched, Matches, MatchesAndLost, Outbox, PatternMatcher, Selection,
+};
+pub use parts::{AfterMatch, OverBudget, PARTIALS_MAX, Piece, Step, Times};
 
 /// What is wrong with a pattern, if anything is.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +77,7 @@ impl<R: Record, A: Fold> Compiled<R, A> {
             Some(length) => format!("{} us", length.0),
             None => "ever".to_owned(),
         });
-        let first = pattern.elements.first().map(pattern::Element::name);
+        let first = pattern.elements.first().map(parts::Element::name);
         let timed = first.filter(|_| lengths.iter().any(Option::is_some));
         let identity = format!("{pattern}, within {within}, within previous {previous}");
         let compiled =

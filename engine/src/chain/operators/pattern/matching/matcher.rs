@@ -28,11 +28,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::check::PatternError;
-use super::compile::Automaton;
+use super::super::check::PatternError;
+use super::super::compile::Automaton;
+use super::super::language::{Pattern, ReadInput};
+use super::super::parts::{AfterMatch, OverBudget, Step};
 use super::events::{KeyOf, layouts};
 use super::matched::{Ending, Matched, Span};
-use super::pattern::{AfterMatch, OverBudget, Pattern, ReadInput, Step};
 use super::run::{Head, Run, layout};
 use super::selection::{Outbox, Selection};
 use super::turn::{Look, Turn};
@@ -43,9 +44,9 @@ use crate::state::{LogOffset, OperatorId, Store};
 
 /// A pattern, compiled: what each shard's matcher is made from.
 pub(crate) struct Compiled<R: Record, A: Fold> {
-    pub(super) automaton: Arc<Automaton<R, A>>,
-    pub(super) read: Option<Arc<ReadInput<R, A::Input>>>,
-    pub(super) identity: Arc<str>,
+    pub(in super::super) automaton: Arc<Automaton<R, A>>,
+    pub(in super::super) read: Option<Arc<ReadInput<R, A::Input>>>,
+    pub(in super::super) identity: Arc<str>,
 }
 
 impl<R: Record, A: Fold> Clone for Compiled<R, A> {
@@ -207,7 +208,7 @@ where
                 self.turn.path.last().map_or(0, |taken| taken.number + 1)
             }
             AfterMatch::SkipToFirst(name) => step(name).next().unwrap_or(0),
-            AfterMatch::SkipToLast(name) => step(name).last().unwrap_or(0),
+            AfterMatch::SkipToLast(name) => step(name).next_back().unwrap_or(0),
         }
     }
 

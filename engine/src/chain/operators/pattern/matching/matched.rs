@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use super::pattern::Step;
+use super::super::parts::Step;
 use crate::chain::operators::fold::Fold;
 use crate::chain::operators::sorted::FrameBuffer;
 use crate::record::{EventTime, Frame, FrameHeader, Record};

@@ -3,8 +3,8 @@
 //! Takes a state, which of its waits are open, and the answers of conditions; hands on which waits
 //! take the event and which stay open. A pure function: everything else only executes it.
 
-use super::compile::{EMITTED_BIT, END_BIT, FRESH_BIT, Gap, State};
-use super::pattern::Contiguity;
+use super::super::compile::{EMITTED_BIT, END_BIT, FRESH_BIT, Gap, State};
+use super::super::parts::Contiguity;
 
 /// What an event does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -19,7 +19,7 @@
 //! Why in one entry: each event is shown to every run of its key anyway, and one look-up finds them
 //! all; keys without a partial match have no entry.
 
-use super::compile::{EMITTED_BIT, END_BIT, FRESH_BIT, State};
+use super::super::compile::{EMITTED_BIT, END_BIT, FRESH_BIT, State};
 use crate::record::{EventTime, Fixed, Layout};
 use crate::state::{EntryKey, LogOffset, Store};
 

@@ -8,12 +8,12 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::compile::{Automaton, FRESH_BIT, Wait};
-use super::condition::Memo;
+use super::super::compile::{Automaton, FRESH_BIT, Wait};
+use super::super::condition::Memo;
+use super::super::language::ReadInput;
 use super::decide::Decision;
 use super::events::{KeyOf, present};
 use super::matched::{Ending, Matched, Span, Taken};
-use super::pattern::ReadInput;
 use super::run::{Head, Run, Tip};
 use crate::chain::operators::fold::Fold;
 use crate::chain::operators::sorted::FrameBuffer;
