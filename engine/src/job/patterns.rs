@@ -64,7 +64,7 @@ where
     ///     )
     /// }
     ///
-    /// let payment = |minute, cents| Payment { time: EventTime(minute * 60_000_000), card: 7, cents };
+    /// let payment = |minute: i64, cents| Payment { time: EventTime(minute * 60_000_000), card: 7, cents };
     /// let job = Job::new();
     /// let payments = vec![payment(0, 100), payment(5, 2_500), payment(9, 450_000)];
     /// let alerts = tested_cards(job.records(payments)).collect();

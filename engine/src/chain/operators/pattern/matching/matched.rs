@@ -5,6 +5,7 @@
 
 use std::marker::PhantomData;
 
+use super::super::language::Unfolded;
 use super::super::parts::Step;
 use crate::chain::operators::fold::Fold;
 use crate::chain::operators::sorted::FrameBuffer;
@@ -45,7 +46,7 @@ pub(super) struct Span<S> {
 
 /// A match, or the part of one that there is: the events taken, by step, in order.
 #[derive(Debug)]
-pub struct Matched<'m, R: Record, A: Fold> {
+pub struct Matched<'m, R: Record, A: Fold = Unfolded> {
     pub(super) store: &'m Store,
     pub(super) path: &'m [Taken],
     pub(super) current: Option<Frame<'m>>,

@@ -132,6 +132,10 @@ where
         self.turn.load(state, state.find(&key.head()));
         self.expire(state, &key, header.event_time);
         let look = Look { state, key, header, view };
+        // Most events of most patterns take nothing, and end nothing.
+        if !self.pattern.automaton.moves(&mut self.turn, &look) {
+            return self.save(state, &key);
+        }
         self.pattern.automaton.advance(&mut self.turn, &look, self.pattern.read.as_ref());
         if self.turn.is_taken() {
             self.turn.frame.encode::<R>(header, view);

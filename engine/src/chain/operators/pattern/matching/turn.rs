@@ -33,6 +33,7 @@ pub(super) struct Turn<S> {
     pub(super) completed: Vec<Run<S>>,
     pub(super) path: Vec<Taken>,
     pub(super) frame: FrameBuffer,
+    memo: Memo,
     /// Whether the runs are others than those that were loaded.
     pub(super) changed: bool,
 }
@@ -48,6 +49,7 @@ impl<S> Default for Turn<S> {
             completed: Vec::new(),
             path: Vec::new(),
             frame: FrameBuffer::default(),
+            memo: Memo::default(),
             changed: false,
         }
     }
@@ -68,6 +70,7 @@ impl<S: crate::record::Fixed> Turn<S> {
         self.nodes.clear();
         self.completed.clear();
         self.changed = false;
+        self.memo = Memo::default();
         self.at = at;
         self.head = at.map_or_else(Head::default, |at| Head::load(state.value(at), &mut self.runs));
     }
@@ -115,6 +118,27 @@ fn trace(
 }
 
 impl<R: Record, A: Fold> Automaton<R, A> {
+    /// Whether the event changes anything; where that is not told quickly, it may. Runs that are
+    /// open alike are decided together, and conditions of the event alone are not asked again.
+    pub(super) fn moves(&self, turn: &mut Turn<A::State>, look: &Look<'_, '_, R>) -> bool {
+        let mut still = None;
+        for index in 0..turn.runs.len() {
+            let run = turn.runs[index];
+            if still == Some((run.state, run.open)) {
+                continue;
+            }
+            if self.states[run.state as usize].looks_back {
+                return true;
+            }
+            let Decision { takes, open, completes } = self.decide(turn, look, Some(&run));
+            if takes != 0 || open != run.open || completes {
+                return true;
+            }
+            still = Some((run.state, run.open));
+        }
+        self.decide(turn, look, None).takes != 0
+    }
+
     /// Shows the event to all runs, and lets it begin new ones.
     pub(super) fn advance(
         &self,
@@ -122,13 +146,12 @@ impl<R: Record, A: Fold> Automaton<R, A> {
         look: &Look<'_, '_, R>,
         read: Option<&Arc<ReadInput<R, A::Input>>>,
     ) {
-        let mut memo = Memo::default();
         let Turn { runs, before, .. } = turn;
         std::mem::swap(runs, before);
         runs.clear();
         for index in 0..turn.before.len() {
             let run = turn.before[index];
-            let decision = self.decide(turn, look, &mut memo, Some(&run));
+            let decision = self.decide(turn, look, Some(&run));
             turn.changed |= decision.open != run.open;
             if decision.completes {
                 turn.completed.push(run);
@@ -139,7 +162,7 @@ impl<R: Record, A: Fold> Automaton<R, A> {
             }
             self.take_all(turn, look, read, decision.takes, Some(&run));
         }
-        let decision = self.decide(turn, look, &mut memo, None);
+        let decision = self.decide(turn, look, None);
         self.take_all(turn, look, read, decision.takes, None);
     }
 
@@ -147,18 +170,18 @@ impl<R: Record, A: Fold> Automaton<R, A> {
         &self,
         turn: &mut Turn<A::State>,
         look: &Look<'_, '_, R>,
-        memo: &mut Memo,
         run: Option<&Run<A::State>>,
     ) -> Decision {
         let state = &self.states[run.map_or(0, |run| run.state as usize)];
-        turn.path.clear();
+        let Turn { path, memo, .. } = turn;
+        path.clear();
         if let (true, Some(run)) = (state.looks_back, run) {
-            look.key.path(look.state, run.tip, &mut turn.path);
+            look.key.path(look.state, run.tip, path);
         }
         let time = look.header.event_time;
         let so_far = Matched {
             store: look.state,
-            path: &turn.path,
+            path,
             current: None,
             steps: &self.steps,
             span: Span {
