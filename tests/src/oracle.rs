@@ -243,3 +243,24 @@ fn two_stages(events: &[Event]) -> Vec<Line> {
     }
     counts.into_iter().map(|(rest, count)| (String::new(), rest, count, 0)).collect()
 }
+
+/// The first differences of two sorted lists.
+pub(crate) fn differs(expected: &[String], found: &[String]) -> Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    expected.iter().for_each(|line| *counts.entry(line).or_default() += 1);
+    found.iter().for_each(|line| *counts.entry(line).or_default() -= 1);
+    let of = |sign: i64| {
+        let lines = counts.iter().filter(move |(_, count)| count.signum() == sign);
+        lines.map(|(line, count)| format!("{count} x {line:.80?}")).take(4).collect::<Vec<_>>()
+    };
+    Err(format!(
+        "{} lines of {}; missing {:?}; too many {:?}",
+        found.len(),
+        expected.len(),
+        of(1),
+        of(-1)
+    ))
+}

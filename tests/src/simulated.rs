@@ -5,8 +5,6 @@
 //! Results do not depend on the order in which records of several splits meet at a key: where an
 //! operator's do (running sums, joins), there is one split.
 
-use std::collections::BTreeMap;
-
 use pelton::chain::operators::{
     CountSum, ExactSpec, ListState, MapState, PaneSpec, ProcessContext, ProcessFunction, States,
     Sum, ValueState,
@@ -247,6 +245,8 @@ impl Case {
 
     fn shape_job(&self, events: Stream<Event>, world: &World) {
         let params = self.params;
+        let csv = || Csv::new().header_line(false);
+        let more = || world.stalling(FileSink::new(world.path("more"), csv()));
         match self.shape {
             Shape::Stateless => self.end(stateless(events, params), world),
             Shape::Counts => self.end(counts(events, params), world),
@@ -271,14 +271,12 @@ impl Case {
             Shape::SlidingCounts => self.end(windows::sliding_counts(events, params), world),
             Shape::TwoOutputs => {
                 self.end(counts(events.clone(), params), world);
-                let more = FileSink::new(world.path("more"), Csv::new().header_line(false));
-                hopping(events, params).to(world.stalling(more));
+                hopping(events, params).to(more());
             }
             Shape::Patterns => {
                 let (found, lost) = crate::patterns::patterns(events, params);
                 self.end(found, world);
-                let more = FileSink::new(world.path("more"), Csv::new().header_line(false));
-                lost.to(world.stalling(more));
+                lost.to(more());
             }
         }
     }
@@ -307,7 +305,7 @@ impl Case {
         };
         let of_rows = names.iter().map(|name| (*name, &expected.rows));
         for (name, lines) in of_rows.chain([("late", &expected.late), ("more", &expected.more)]) {
-            differs(lines, &outcome.lines(name)).map_err(|what| {
+            oracle::differs(lines, &outcome.lines(name)).map_err(|what| {
                 format!("{name} of seed {}, {:?}: {what}", self.seed, self.shape)
             })?;
         }
@@ -357,27 +355,6 @@ impl Logs {
             }
         }
     }
-}
-
-/// The first differences of two sorted lists.
-fn differs(expected: &[String], found: &[String]) -> Result<(), String> {
-    if expected == found {
-        return Ok(());
-    }
-    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
-    expected.iter().for_each(|line| *counts.entry(line).or_default() += 1);
-    found.iter().for_each(|line| *counts.entry(line).or_default() -= 1);
-    let of = |sign: i64| {
-        let lines = counts.iter().filter(move |(_, count)| count.signum() == sign);
-        lines.map(|(line, count)| format!("{count} x {line:.80?}")).take(4).collect::<Vec<_>>()
-    };
-    Err(format!(
-        "{} lines of {}; missing {:?}; too many {:?}",
-        found.len(),
-        expected.len(),
-        of(1),
-        of(-1)
-    ))
 }
 
 fn signed(number: u64) -> i64 {
