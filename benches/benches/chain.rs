@@ -13,7 +13,7 @@ fn main() {
         return;
     }
     let small = arguments.iter().any(|argument| argument == "--small");
-    let (record_count, rounds) = if small { (20_000, 3) } else { (1_000_000, 15) };
+    let (record_count, rounds) = if small { (20_000, 3) } else { (1_000_000, 5) };
     println!("ns a record; in brackets the chain's speed as a share of by hand");
     println!("{HEAD}");
     for case in Case::ALL {
