@@ -72,6 +72,7 @@ where
     /// assert_eq!(alerts.take_rows().len(), 1);
     /// # Ok::<(), pelton::JobError>(())
     /// ```
+    #[track_caller]
     pub fn detect<A, M, S>(
         self,
         pattern: Pattern<R, A>,
@@ -98,6 +99,7 @@ where
     /// As [`Keyed::detect`], with the partial matches that will be none as a side output: `lose`
     /// makes a record of each that has timed out or was over its key's budget
     /// ([`Matched::ending`]), or none.
+    #[track_caller]
     pub fn detect_and_lose<A, M, T, S, L>(
         self,
         pattern: Pattern<R, A>,

@@ -40,7 +40,7 @@ fn job<A: Fold>(events: Stream<Event>, pattern: Pattern<Event, A>, waits: bool) 
     };
     let keyed = events.key_by(|event: EventView<'_>, key| key.of(event.key));
     let ordered = keyed.in_time_order_if(waits, |event: EventView<'_>| event.number);
-    let (found, lost) = ordered.detect_and_lose(pattern, emit, emit).with_side();
+    let (found, lost) = ordered.detect_and_lose(pattern, emit, emit).named("found").with_side();
     [found.collect(), lost.collect()]
 }
 
