@@ -17,11 +17,12 @@ use super::binding::Scopes;
 use super::walk::{Called, Edit, walk};
 
 /// The operator, its closure's second parameter, and that parameter's method.
-const HANDED: [(&str, &str, &str); 4] = [
+const HANDED: [(&str, &str, &str); 5] = [
     ("map", "__out", "emit"),
     ("filter_map", "__out", "emit_some"),
     ("flat_map", "__out", "emit_all"),
     ("key_by", "__key", "of"),
+    ("distinct_count", "__key", "of"),
 ];
 
 /// Rewrites the closures of a job's operators.

@@ -26,6 +26,7 @@ mod places;
 pub mod plan;
 mod reference;
 mod restore;
+mod rows;
 mod running;
 mod settings;
 mod sides;

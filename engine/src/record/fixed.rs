@@ -4,6 +4,8 @@
 //! copy at any alignment; LLVM turns that into plain loads and stores. It is what may change in
 //! place in the state log; anything of varying length appends.
 
+use std::cmp::Reverse;
+
 use super::{EventTime, Layout};
 
 /// A value of a fixed number of bytes.
@@ -102,6 +104,41 @@ impl<T: Fixed, const N: usize> Fixed for [T; N] {
     }
 }
 
+/// Whether there is a value, and then the value; zeroes where there is none.
+impl<T: Fixed> Fixed for Option<T> {
+    const BYTES: usize = 1 + T::BYTES;
+    #[inline(always)]
+    fn read(bytes: &[u8]) -> Self {
+        bool::read(bytes).then(|| T::read(&bytes[1..]))
+    }
+    #[inline(always)]
+    fn write(self, bytes: &mut [u8]) {
+        self.is_some().write(bytes);
+        match self {
+            Some(value) => value.write(&mut bytes[1..]),
+            None => bytes[1..Self::BYTES].fill(0),
+        }
+    }
+    fn layout() -> Layout {
+        Layout::fields([("is_some", Layout::Bool), ("value", T::layout())])
+    }
+}
+
+impl<T: Fixed> Fixed for Reverse<T> {
+    const BYTES: usize = T::BYTES;
+    #[inline(always)]
+    fn read(bytes: &[u8]) -> Self {
+        Self(T::read(bytes))
+    }
+    #[inline(always)]
+    fn write(self, bytes: &mut [u8]) {
+        self.0.write(bytes);
+    }
+    fn layout() -> Layout {
+        T::layout()
+    }
+}
+
 macro_rules! fixed_tuple {
     ($($name:ident: $value:ident),*) => {
         impl<$($name: Fixed),*> Fixed for ($($name,)*) {
@@ -145,5 +182,10 @@ mod tests {
         value.write(&mut bytes[3..]);
         assert_eq!(<(u8, [i64; 2], (bool, f64), EventTime)>::read(&bytes[3..]), value);
         assert_eq!(bytes[3..5], [7, 1]);
+        for maybe in [Some(7_i64), None] {
+            maybe.write(&mut bytes[5..]);
+            assert_eq!(<Option<i64>>::read(&bytes[5..]), maybe);
+        }
+        assert_eq!(bytes[5..14], [0; 9]);
     }
 }

@@ -48,7 +48,7 @@ const KEY_BYTES_SHORT: usize = 96;
 
 impl KeyBytes {
     #[inline(always)]
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { short: [0; KEY_BYTES_SHORT], short_len: 0, long: Vec::new() }
     }
 
@@ -73,7 +73,7 @@ impl KeyBytes {
     }
 
     #[inline(always)]
-    fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         if self.long.is_empty() { &self.short[..self.short_len] } else { &self.long }
     }
 }

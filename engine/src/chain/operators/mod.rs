@@ -8,6 +8,10 @@
 //! | [`LastRecords`] | what the last N records of its key hold, exactly | |
 //! | [`SlicedWindows`], [`PaneWindows`] | rows of windows that it is late for | rows of windows that have ended |
 //! | [`TriggeredWindows`] | rows of windows that a trigger lets fire | rows of windows that have ended |
+//! | [`FirstRows`], [`LastRows`], [`TopN`] | itself, or what it changed in a table of its key's rows | |
+//! | [`RunningOver`], [`BoundedOver`], [`Lag`] | itself, with what earlier rows of its key say | |
+//! | [`Lead`] | an earlier row, with what this one says | the rest, at the end |
+//! | [`DistinctCount`] | the key's new count | final counts, at the end |
 //! | [`Sorted`] | | what the wrapped operator says, in order of event time |
 //! | [`PatternMatcher`] | matches of a [`Pattern`] that it completes | matches by absence; what has timed out |
 //! | [`Process`] | whatever the user's function emits | the same, from its timers |
@@ -30,12 +34,18 @@ mod process_map;
 mod process_pair;
 mod process_place;
 mod process_states;
+mod rows;
 mod sorted;
 mod window;
 
 pub use aggregate::{Aggregate, AggregateEmission, Emit};
 pub use exact::{ExactSpec, ExactWindows, Windowed};
-pub use fold::{Count, CountSum, CountSumSquares, Fold, Invertible, Merge, Sum};
+pub use fold::{
+    Average, Bins, Bounds, Collect, Collected, Count, CountSum, CountSumSquares, Decayed, Ewma,
+    EwmaByTime, First, FirstByTime, Fold, Histogram, HyperLogLog, Invertible, KeepFirst, KeepLast,
+    Largest, Last, LastByTime, Max, MeanState, Merge, Min, Moments, QuantileSketch, Quantiles,
+    Ranked, Registers, Shared, Spread, Sum, WhenFull, ZScore,
+};
 pub use join::{
     Anti, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinKind, LeftOuter, MaybeBoth,
     MaybeLeft, MaybeRight, Pairs, RegularJoin, RightOuter, Semi, SortedPair, WindowJoin,
@@ -52,6 +62,10 @@ pub use process::{Process, ProcessFunction};
 pub use process_context::{ProcessContext, SharedContext};
 pub use process_pair::{BroadcastFunction, PairFunction, ProcessBroadcast, ProcessPair};
 pub use process_states::{ListState, MapState, ReducingState, States, ValueState};
+pub use rows::{
+    BoundedOver, DistinctCount, FirstRows, Lag, LastRows, Lead, OverBound, RankedRow,
+    RankedRowView, Ranks, RowsProblem, RunningOver, TopN,
+};
 pub use sorted::Sorted;
 pub(crate) use window::counts_problem;
 pub use window::{

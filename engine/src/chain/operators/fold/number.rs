@@ -1,46 +1,9 @@
-//! How values become one value: folds, and folds that can be undone.
+//! Counts, sums and averages.
 
 use std::marker::PhantomData;
 
-use crate::record::{Fixed, Layout};
-
-/// The types that an operator is of, and holds none of.
-pub(super) type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
-
-/// A running aggregate.
-pub trait Fold: Send + 'static {
-    /// What one record adds.
-    type Input: Copy;
-    /// What is kept for a key.
-    type State: Fixed;
-    /// What is emitted.
-    type Output: Copy + Send + 'static;
-    /// The state before the first record.
-    fn start() -> Self::State;
-    /// The state with one more input.
-    fn add(state: Self::State, input: Self::Input) -> Self::State;
-    /// What the state says.
-    fn output(state: Self::State) -> Self::Output;
-}
-
-/// A fold whose halves can be folded apart and put together, as slices of windows are.
-pub trait Merge: Fold {
-    /// The state of the inputs of both; `earlier`'s came first.
-    fn merge(earlier: Self::State, later: Self::State) -> Self::State;
-}
-
-/// An aggregate that can also take an item back, as sliding windows do.
-pub trait Invertible: Send + 'static {
-    /// What one record adds.
-    type Item: Fixed;
-    /// What is kept; its default holds nothing.
-    type State: Fixed + Default;
-    /// Adds an item.
-    fn add(state: &mut Self::State, item: Self::Item);
-    /// Takes an item back that was added. Where order matters to the fold, items leave in the order
-    /// in which they stand in the log.
-    fn remove(state: &mut Self::State, item: Self::Item);
-}
+use super::{Fold, Invertible, Merge};
+use crate::record::{Decimal, Fixed, Layout};
 
 /// Counts records.
 #[derive(Debug)]
@@ -105,24 +68,108 @@ sums! {
     f64: 0.0, std::ops::Add::add;
 }
 
-macro_rules! fixed_struct {
-    ($name:ident { $($field:ident: $kind:ty),* }) => {
-        impl Fixed for $name {
-            const BYTES: usize = 0 $(+ <$kind as Fixed>::BYTES)*;
-            #[inline(always)]
-            fn read(bytes: &[u8]) -> Self {
-                let ($($field,)*) = Fixed::read(bytes);
-                Self { $($field),* }
+impl Fold for Sum<Decimal> {
+    type Input = Decimal;
+    type State = i128;
+    /// `None` where the sum is larger than a decimal.
+    type Output = Option<Decimal>;
+    fn start() -> i128 {
+        0
+    }
+    #[inline(always)]
+    fn add(state: i128, input: Decimal) -> i128 {
+        state + i128::from(input.0)
+    }
+    fn output(state: i128) -> Option<Decimal> {
+        i64::try_from(state).ok().map(Decimal)
+    }
+}
+
+impl Merge for Sum<Decimal> {
+    fn merge(earlier: i128, later: i128) -> i128 {
+        earlier + later
+    }
+}
+
+/// The mean of numbers of type `T`; `None` before the first. Of whole numbers and decimals (in its
+/// units of a millionth) the sum is exact, and one division rounds; of floats it is a running mean
+/// (Welford 1962), which neither overflows nor cancels.
+#[derive(Debug)]
+pub struct Average<T>(PhantomData<fn() -> T>);
+
+macro_rules! exact_averages {
+    ($($number:ty: $units:expr, $unit:literal;)*) => {$(
+        impl Fold for Average<$number> {
+            type Input = $number;
+            type State = CountSum;
+            type Output = Option<f64>;
+            fn start() -> CountSum {
+                CountSum::default()
             }
             #[inline(always)]
-            fn write(self, bytes: &mut [u8]) {
-                ($(self.$field,)*).write(bytes);
+            fn add(state: CountSum, input: $number) -> CountSum {
+                CountSum { count: state.count + 1, sum: state.sum + $units(input) }
             }
-            fn layout() -> Layout {
-                Layout::fields([$((stringify!($field), <$kind as Fixed>::layout())),*])
+            #[expect(clippy::cast_precision_loss, reason = "a mean is rounded")]
+            fn output(state: CountSum) -> Option<f64> {
+                (state.count > 0).then(|| state.sum as f64 / (state.count as f64 * $unit))
             }
         }
-    };
+
+        impl Merge for Average<$number> {
+            fn merge(earlier: CountSum, later: CountSum) -> CountSum {
+                CountSum { count: earlier.count + later.count, sum: earlier.sum + later.sum }
+            }
+        }
+    )*};
+}
+
+exact_averages! {
+    i64: i128::from, 1.0;
+    u64: i128::from, 1.0;
+    i32: i128::from, 1.0;
+    u32: i128::from, 1.0;
+    Decimal: |decimal: Decimal| i128::from(decimal.0), 1e6;
+}
+
+/// How many floats, and their mean.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct MeanState {
+    /// How many.
+    pub count: u64,
+    /// Their mean; 0 where there are none.
+    pub mean: f64,
+}
+
+fixed_struct!(MeanState { count: u64, mean: f64 });
+
+impl Fold for Average<f64> {
+    type Input = f64;
+    type State = MeanState;
+    type Output = Option<f64>;
+    fn start() -> MeanState {
+        MeanState::default()
+    }
+    #[inline(always)]
+    fn add(state: MeanState, input: f64) -> MeanState {
+        Self::merge(state, MeanState { count: 1, mean: input })
+    }
+    fn output(state: MeanState) -> Option<f64> {
+        (state.count > 0).then_some(state.mean)
+    }
+}
+
+impl Merge for Average<f64> {
+    #[inline(always)]
+    #[expect(clippy::cast_precision_loss, reason = "a share is rounded")]
+    fn merge(earlier: MeanState, later: MeanState) -> MeanState {
+        let count = earlier.count + later.count;
+        if later.count == 0 {
+            return earlier;
+        }
+        let share = later.count as f64 / count as f64;
+        MeanState { count, mean: earlier.mean + (later.mean - earlier.mean) * share }
+    }
 }
 
 /// How many, and their sum. As an [`Invertible`], items are whole numbers, such as the units of a
@@ -183,23 +230,5 @@ impl Invertible for CountSumSquares {
         state.count -= 1;
         state.sum -= item;
         state.squares = state.squares.wrapping_sub(item * item);
-    }
-}
-
-impl<A: Invertible, B: Invertible> Invertible for (A, B)
-where
-    (A::State, B::State): Default,
-{
-    type Item = (A::Item, B::Item);
-    type State = (A::State, B::State);
-    #[inline(always)]
-    fn add(state: &mut Self::State, item: Self::Item) {
-        A::add(&mut state.0, item.0);
-        B::add(&mut state.1, item.1);
-    }
-    #[inline(always)]
-    fn remove(state: &mut Self::State, item: Self::Item) {
-        A::remove(&mut state.0, item.0);
-        B::remove(&mut state.1, item.1);
     }
 }
