@@ -6,6 +6,7 @@ pub mod inputs;
 mod joins;
 pub mod oracle;
 pub mod patterns;
+mod rows;
 pub mod runs;
 pub mod simulated;
 mod windows;

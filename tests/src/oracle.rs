@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::simulated::{Case, Event, Params, Shape};
-use crate::{joins, patterns, windows};
+use crate::{joins, patterns, rows, windows};
 
 /// The lines of a job's outputs, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn run(case: &Case) -> Expected {
         judge(split, case, &mut on_time, &mut late);
     }
     let p = case.params;
-    let rows = match case.shape {
+    let found = match case.shape {
         Shape::Stateless => copies(&kept(&on_time, p), p).iter().map(plain).collect(),
         Shape::Counts | Shape::TwoOutputs => counts(&kept(&on_time, p)),
         Shape::SumsAtEnd => sums_at_end(&copies(&on_time, p)),
@@ -52,6 +52,13 @@ pub fn run(case: &Case) -> Expected {
         Shape::CountWindows => windows::count_lines(&kept(&on_time, p), p),
         Shape::SlidingCounts => windows::sliding_lines(&kept(&on_time, p), p),
         Shape::Patterns => patterns::found_and_lost(&on_time, p)[0].clone(),
+        Shape::Dedup => rows::dedup_lines(&on_time, p),
+        Shape::KeepLast => rows::keep_last_lines(&on_time),
+        Shape::TopN => rows::top_n_lines(&on_time, p),
+        Shape::OverRange => rows::over_range_lines(&on_time, p),
+        Shape::Lag => rows::away_lines(&on_time, false),
+        Shape::Lead => rows::away_lines(&on_time, true),
+        Shape::DistinctCount => rows::distinct_lines(&on_time, p),
     };
     let more = match case.shape {
         Shape::TwoOutputs => hopping(&kept(&on_time, p), p),
@@ -59,7 +66,7 @@ pub fn run(case: &Case) -> Expected {
         _ => Vec::new(),
     };
     late.sort_unstable();
-    Expected { rows: lines(rows), more: lines(more), late }
+    Expected { rows: lines(found), more: lines(more), late }
 }
 
 fn lines(rows: Vec<Line>) -> Vec<String> {

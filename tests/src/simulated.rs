@@ -17,7 +17,7 @@ use pelton::sink::{Both, Csv, DirectorySink, FileSink, format_fn};
 use pelton::source::VecSplit;
 use pelton::{Job, Stream};
 
-use crate::{joins, oracle, windows};
+use crate::{joins, oracle, rows, windows};
 
 /// What the jobs read.
 #[pelton::record]
@@ -97,10 +97,24 @@ pub enum Shape {
     SlidingCounts,
     /// A pattern, and what it loses, in order of time.
     Patterns,
+    /// The first event of a key in any time.
+    Dedup,
+    /// The newest event of a key, with retractions.
+    KeepLast,
+    /// The first events of a key, with ranks and retractions.
+    TopN,
+    /// Each event with a fold of its key's last ones.
+    OverRange,
+    /// Each event with what came before it.
+    Lag,
+    /// Each event with what came behind it.
+    Lead,
+    /// How many different values a key has.
+    DistinctCount,
 }
 
 /// All shapes.
-pub const SHAPES: [Shape; 23] = [
+pub const SHAPES: [Shape; 30] = [
     Shape::Stateless,
     Shape::Counts,
     Shape::SumsAtEnd,
@@ -124,6 +138,13 @@ pub const SHAPES: [Shape; 23] = [
     Shape::CountWindows,
     Shape::SlidingCounts,
     Shape::Patterns,
+    Shape::Dedup,
+    Shape::KeepLast,
+    Shape::TopN,
+    Shape::OverRange,
+    Shape::Lag,
+    Shape::Lead,
+    Shape::DistinctCount,
 ];
 
 /// The numbers of a job.
@@ -269,6 +290,13 @@ impl Case {
             Shape::OnClose => self.end(windows::on_close(events, params), world),
             Shape::CountWindows => self.end(windows::count_windows(events, params), world),
             Shape::SlidingCounts => self.end(windows::sliding_counts(events, params), world),
+            Shape::Dedup => self.end(rows::dedup(events, params), world),
+            Shape::KeepLast => self.end(rows::keep_last(events, params), world),
+            Shape::TopN => self.end(rows::top_n(events, params), world),
+            Shape::OverRange => self.end(rows::over_range(events, params), world),
+            Shape::Lag => self.end(rows::lag(events, params), world),
+            Shape::Lead => self.end(rows::lead(events, params), world),
+            Shape::DistinctCount => self.end(rows::distinct(events, params), world),
             Shape::TwoOutputs => {
                 self.end(counts(events.clone(), params), world);
                 hopping(events, params).to(more());

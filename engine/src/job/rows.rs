@@ -5,8 +5,8 @@
 //! follow the one that records happened to have.
 
 use crate::chain::operators::{
-    BoundedOver, DistinctCount, Emit, FirstRows, Fold, Lag, LastRows, Lead, Merge, OverBound,
-    Ranked, RankedRow, Ranks, RowsProblem, RunningOver, TopN,
+    BoundedOver, DistinctCount, FirstRows, Fold, Lag, LastRows, Lead, Merge, OverBound, Ranked,
+    RankedRow, Ranks, RowsProblem, RunningOver, TopN,
 };
 use crate::chain::{KeyFn, KeyOut};
 use crate::record::{Change, Fixed, Key, Paired, Record, TimeSpan};
@@ -163,9 +163,7 @@ where
         T: Key,
         G: for<'o, 'a> Fn(R::View<'a>, KeyOut<'o, 'a, T>) + Clone + Send + Sync + 'static,
     {
-        Changelog::new(self.operate("distinct_count", &["values"], move |id, at_end| {
-            let emit =
-                if at_end { Emit::AtEnd } else { Emit::EveryChange { update_before: false } };
+        Changelog::new(self.operate("distinct_count", &["values"], move |id, emit| {
             let values = OperatorId(id.0 + 1);
             DistinctCount::<K, R, T, G>::new(id, values, emit, value.clone())
         }))
