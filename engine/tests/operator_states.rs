@@ -2,14 +2,13 @@
 
 mod operators_common;
 
+use std::cmp::Reverse;
+
 use operators_common::{ENDED, Row, RowView, at, drain, header};
 use pelton::chain::operators::{
-    Aggregate, Count, CountSum, Early, Emit, EveryRecords, Evict, ExactSpec, ExactWindows, Folded,
-    Kept, ListState, MapState, MergeByPosition, Mode, PairOperator, PaneSpec, PaneWindows, Process,
-    ProcessContext, ProcessFunction, ReducingState, Rules, Side, SlicedWindows, Sorted, States,
-    Sum, TriggeredWindows, ValueState, Window,
+    Aggregate, BoundedOver, Count, CountSum, DistinctCount, Early, Emit, EveryRecords, Evict, ExactSpec, ExactWindows, FirstRows, Folded, Kept, Lag, Last, LastRows, Lead, ListState, MapState, Max, MergeByPosition, Mode, Moments, OverBound, PairOperator, PaneSpec, PaneWindows, Process, ProcessContext, ProcessFunction, Ranks, ReducingState, Rules, RunningOver, Side, SlicedWindows, Sorted, States, Sum, TopN, TriggeredWindows, ValueState, Window,
 };
-use pelton::chain::{KeyedOperator, OperatorState};
+use pelton::chain::{KeyOut, KeyedOperator, OperatorState};
 use pelton::record::{
     FRAME_HEADER_BYTES, Frame, FrameHeader, IngressPosition, KeyHash, Record, TimeSpan, write_frame,
 };
@@ -86,6 +85,31 @@ fn exact_windows_describe_all_that_they_keep() {
     let shown = states[0].values[0].layout.to_json(store.value(head)).unwrap();
     assert!(shown["next"].as_u64().unwrap() > 60, "{shown}");
     assert_eq!(shown["windows"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn operators_over_rows_describe_all_that_they_keep() {
+    type Key = (String, u8);
+    fn of<Op: KeyedOperator<Key = Key, In = Row>>(mut operator: Op) -> Vec<OperatorState> {
+        let store = fill(&mut operator);
+        check(&operator.states(), &store);
+        operator.states()
+    }
+    of(FirstRows::<Key, Row>::for_ever(ID));
+    let states = of(FirstRows::<Key, Row>::within(ID, TimeSpan(9)));
+    assert_eq!(states[0].identity, "within 9 us");
+    of(LastRows::<Key, Row>::new(ID, true));
+    let ranks = Ranks::Numbered { update_before: false };
+    of(TopN::<Key, Row, _, _, 5>::new(ID, ranks, |row| Reverse(row.amount)));
+    of(RunningOver::<Key, Row, (Moments, Last<i64>), _>::new(ID, |row| (0.5, row.amount)));
+    let bound = OverBound::Rows(20);
+    let states = of(BoundedOver::<Key, Row, Max<i64>, _>::new(ID, bound, |row| row.amount));
+    assert_eq!(states[0].identity, "20 rows");
+    of(Lag::<Key, Row, _, _>::new(ID, 3, (0_u64, false), |row| (row.order, true)));
+    of(Lead::<Key, Row, _, _>::new(ID, OTHER, 3, 0, |row| row.amount));
+    let emit = Emit::EveryChange { update_before: false };
+    let read = |row: RowView<'_>, key: KeyOut<'_, '_, i64>| key.of(row.amount);
+    of(DistinctCount::<Key, Row, i64, _>::new(ID, OTHER, emit, read));
 }
 
 #[test]
