@@ -6,7 +6,11 @@ use std::cmp::Reverse;
 
 use operators_common::{ENDED, Row, RowView, at, drain, header};
 use pelton::chain::operators::{
-    Aggregate, BoundedOver, Count, CountSum, DistinctCount, Early, Emit, EveryRecords, Evict, ExactSpec, ExactWindows, FirstRows, Folded, Kept, Lag, Last, LastRows, Lead, ListState, MapState, Max, MergeByPosition, Mode, Moments, OverBound, PairOperator, PaneSpec, PaneWindows, Process, ProcessContext, ProcessFunction, Ranks, ReducingState, Rules, RunningOver, Side, SlicedWindows, Sorted, States, Sum, TopN, TriggeredWindows, ValueState, Window,
+    Aggregate, BoundedOver, Count, CountSum, DistinctCount, Early, Emit, EveryRecords, Evict,
+    ExactSpec, ExactWindows, FirstRows, Folded, Kept, Lag, Last, LastRows, Lead, ListState,
+    MapState, Max, MergeByPosition, Mode, Moments, OverBound, PairOperator, PaneSpec, PaneWindows,
+    Process, ProcessContext, ProcessFunction, Ranks, ReducingState, Rules, RunningOver, Side,
+    SlicedWindows, Sorted, States, Sum, TopN, TriggeredWindows, ValueState, Window,
 };
 use pelton::chain::{KeyOut, KeyedOperator, OperatorState};
 use pelton::record::{
