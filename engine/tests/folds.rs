@@ -4,6 +4,8 @@
 //!
 //! `PELTON_FOLD_RUNS=100000` runs more; `PELTON_FOLD_SEED=17 PELTON_FOLD_RUNS=1` runs one again.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 

@@ -34,10 +34,12 @@ fn start_error(job: Job) -> JobError {
 }
 
 fn names(plan: &Plan) -> Vec<&str> {
-    let name = |head| match head {
-        &HeadPlan::Operator(ref operator) => Some(operator.name.as_str()),
-        HeadPlan::Source(_) | HeadPlan::Passing(_) => None,
-    };
+    fn name(head: &HeadPlan) -> Option<&str> {
+        match head {
+            HeadPlan::Operator(operator) => Some(operator.name.as_str()),
+            HeadPlan::Source(_) | HeadPlan::Passing(_) => None,
+        }
+    }
     plan.stages.iter().filter_map(|stage| name(&stage.head)).collect()
 }
 

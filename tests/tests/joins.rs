@@ -273,7 +273,8 @@ fn differential_window_joins_pair_all_rows_of_each_window() {
         let length = slide * (1 + signed(seed % 3)) + signed(seed % 2) * slide / 2;
         let spec = PaneSpec::hopping(TimeSpan::micros(length), TimeSpan::micros(slide));
         let rows = run(seed, input, kind, By::Windows(spec));
-        let mut windows: BTreeMap<(i64, &str), (Vec<u64>, Vec<u64>)> = BTreeMap::new();
+        type Numbers = (Vec<u64>, Vec<u64>);
+        let mut windows: BTreeMap<(i64, &str), Numbers> = BTreeMap::new();
         for order in &input.orders {
             for start in starts(order.time, length, slide) {
                 windows.entry((start, &order.key)).or_default().0.push(order.order);

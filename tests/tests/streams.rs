@@ -1,7 +1,5 @@
 //! How streams part and meet: splits, unions, spreads, by what comes out of them.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails at that line")]
-
 use std::collections::BTreeMap;
 
 use pelton::chain::Reference;

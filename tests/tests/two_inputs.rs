@@ -1,7 +1,5 @@
 //! Functions of two streams: one key's state shared by both, and state that every shard has.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails at that line")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -3,6 +3,8 @@
 //! `PELTON_GOLDEN=overwrite cargo test -p pelton-cli --test plans` takes new ones over; then read
 //! the difference. Lines and columns of the jobs' own text are left out, as they move.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::fs;
 use std::path::Path;
 

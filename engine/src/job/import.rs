@@ -176,10 +176,10 @@ fn import_stage(
                 stage.states.iter().any(|state| state.id == rule.new && state.kind == SHARED_KIND);
             if !is_shared {
                 found |= import_operator(&log.store, &mut store, rule, range)?;
-            } else if !copied.contains(&rule.new) {
-                if import_operator(&log.store, &mut store, rule, KeyRange::ALL)? {
-                    copied.push(rule.new);
-                }
+            } else if !copied.contains(&rule.new)
+                && import_operator(&log.store, &mut store, rule, KeyRange::ALL)?
+            {
+                copied.push(rule.new);
             }
         }
         if found || Some(log.manifest.stage.as_str()) == stage.operator_name() {

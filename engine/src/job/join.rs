@@ -21,6 +21,13 @@ use super::keyed::Keyed;
 use super::stream::{Stream, next_level};
 use super::windowed::window_problem;
 
+/// What leaves a join of kind `J`.
+type Rows<J, L, R> = <J as JoinKind>::Out<L, R>;
+/// The same as it comes and goes.
+type Changes<J, L, R> = Changed<Rows<J, L, R>>;
+/// The types that a pair is of, and holds none of.
+type Kinds<L, R, K, J> = PhantomData<fn() -> (L, R, K, J)>;
+
 /// Two streams that are grouped by the same key. `J` says which rows a join lets leave.
 ///
 /// ```
@@ -77,7 +84,7 @@ pub struct KeyedPair<L, R, K, CL, CR, FL, FR, J = Inner> {
     in_time_order: bool,
     /// What is said of the operator when the job starts.
     warning: Option<String>,
-    kinds: PhantomData<fn() -> (L, R, K, J)>,
+    kinds: Kinds<L, R, K, J>,
 }
 
 impl<L, K, C, F> Keyed<L, K, C, F>
@@ -239,7 +246,7 @@ where
         self,
         lower: TimeSpan,
         upper: TimeSpan,
-    ) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
+    ) -> Stream<Rows<J, L, R>, impl Chain<Out = Rows<J, L, R>>> {
         let interval = Interval { lower, upper };
         let own = IntervalJoin::<K, L, R, FL, FR, J>::SUFFIXES;
         let problem = move |time: &SourceTime| interval_problem(interval, time);
@@ -254,7 +261,7 @@ where
     pub fn in_windows(
         self,
         spec: PaneSpec,
-    ) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
+    ) -> Stream<Rows<J, L, R>, impl Chain<Out = Rows<J, L, R>>> {
         let own = WindowJoin::<K, L, R, FL, FR, J>::SUFFIXES;
         let window = Window::hopping(spec.length, spec.slide);
         let problem = move |time: &SourceTime| window_problem(&window, time).map(Problem::from);
@@ -267,7 +274,7 @@ where
     /// or `UpdateBefore`, as changelogs have, takes an equal row back. Rows are kept for ever: see
     /// [`KeyedPair::for_time`] for a bound, and [`RegularJoin`] for costs.
     #[track_caller]
-    pub fn all(self) -> Stream<Changed<J::Out<L, R>>, impl Chain<Out = Changed<J::Out<L, R>>>> {
+    pub fn all(self) -> Stream<Changes<J, L, R>, impl Chain<Out = Changes<J, L, R>>> {
         self.regular(None)
     }
 
@@ -277,7 +284,7 @@ where
     pub fn for_time(
         self,
         ttl: TimeSpan,
-    ) -> Stream<Changed<J::Out<L, R>>, impl Chain<Out = Changed<J::Out<L, R>>>> {
+    ) -> Stream<Changes<J, L, R>, impl Chain<Out = Changes<J, L, R>>> {
         self.regular(Some(ttl))
     }
 
@@ -285,7 +292,7 @@ where
     fn regular(
         self,
         ttl: Option<TimeSpan>,
-    ) -> Stream<Changed<J::Out<L, R>>, impl Chain<Out = Changed<J::Out<L, R>>>> {
+    ) -> Stream<Changes<J, L, R>, impl Chain<Out = Changes<J, L, R>>> {
         let own = RegularJoin::<K, L, R, FL, FR, J>::SUFFIXES;
         let problem = move |time: &SourceTime| ttl_problem(ttl?, time);
         let warning = ttl.is_none().then(unbounded_rows::<L, R>);
@@ -311,7 +318,7 @@ where
     /// right row being its key's version until the next one. With `in_time_order` it is the version
     /// of the left row's event time, else the newest one that has come. See [`AsOfJoin`].
     #[track_caller]
-    pub fn as_of(self) -> Stream<J::Out<L, R>, impl Chain<Out = J::Out<L, R>>> {
+    pub fn as_of(self) -> Stream<Rows<J, L, R>, impl Chain<Out = Rows<J, L, R>>> {
         self.operate(
             "as_of_join",
             &[],

@@ -53,10 +53,13 @@ impl<M: Item, S: Record, C: Chain<Out = Sided<M, S>>> Chain for Main<C, M, S> {
     }
 }
 
+/// The stream of what goes on, and that of the side output.
+type Parted<C, M, S> = (Stream<M, Main<C, M, S>>, Stream<S, Root<S>>);
+
 impl<M: Item, S: Record, C: Chain<Out = Sided<M, S>>> Stream<Sided<M, S>, C> {
     /// The stream of what goes on, and the stream of the side output. The first one must end in an
     /// output: it carries the operator. The second may be dropped, and its items with it.
-    pub fn with_side(self) -> (Stream<M, Main<C, M, S>>, Stream<S, Root<S>>) {
+    pub fn with_side(self) -> Parted<C, M, S> {
         let chain = self.into_chain();
         let side = branches();
         let root = Root {
@@ -85,10 +88,7 @@ impl<R: Record, C: Chain<Out = R>> Stream<R, C> {
     /// Parts the stream: the records for which `is_first` answers true, and the others. It is asked
     /// once a record. The first stream must end in an output, as it carries the chain.
     #[track_caller]
-    pub fn split<F>(
-        self,
-        is_first: F,
-    ) -> (Stream<R, Main<Then<C, Partition, F>, R, R>>, Stream<R, Root<R>>)
+    pub fn split<F>(self, is_first: F) -> Parted<Then<C, Partition, F>, R, R>
     where
         F: for<'a> Fn(R::View<'a>) -> bool + Clone + Send + Sync + 'static,
     {

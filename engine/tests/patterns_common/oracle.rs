@@ -457,7 +457,7 @@ impl Oracle<'_> {
                 Skip::ToNext => chosen[0] + 1,
                 Skip::PastLast => chosen[chosen.len() - 1] + 1,
                 Skip::ToFirst(name) => of(name).next().unwrap_or(0),
-                Skip::ToLast(name) => of(name).last().unwrap_or(0),
+                Skip::ToLast(name) => of(name).next_back().unwrap_or(0),
             };
             skipped.push((moment, below));
             said.found.push((chosen, absent_until));

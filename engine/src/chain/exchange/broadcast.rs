@@ -44,7 +44,7 @@ pub struct Broadcast {
 
 impl Broadcast {
     /// Sends one item to every shard that does not have it yet.
-    fn to_all(
+    fn send(
         &mut self,
         header: &FrameHeader,
         mut send: impl FnMut(&mut Target, &FrameHeader) -> Flow,
@@ -89,10 +89,10 @@ impl Terminal for Broadcast {
 
 impl<R: Record> Push<R> for Broadcast {
     fn push(&mut self, header: &FrameHeader, view: R::View<'_>) -> Flow {
-        self.to_all(header, |target, header| target.send::<R>(header, view))
+        self.send(header, |target, header| target.send::<R>(header, view))
     }
 
     fn push_frame(&mut self, frame: Frame<'_>) -> Flow {
-        self.to_all(&frame.header(), |target, header| target.send_frame(header, frame))
+        self.send(&frame.header(), |target, header| target.send_frame(header, frame))
     }
 }

@@ -15,7 +15,7 @@
 use std::marker::PhantomData;
 
 use super::super::pair::{PairOperator, Side};
-use super::kind::{JoinKind, Pairs};
+use super::kind::{JoinKind, Kinds, Pairs};
 use crate::chain::{Due, KeyFn, OperatorState, StateLayout};
 use crate::record::{Frame, FrameHeader, Item, Key, Record, RowKind};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};
@@ -25,7 +25,7 @@ use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 pub struct AsOfJoin<K, L, R, FL, FR, J> {
     operator: OperatorId,
     keys: (FL, FR),
-    kinds: PhantomData<fn() -> (K, L, R, J)>,
+    kinds: Kinds<K, L, R, J>,
 }
 
 impl<K, L, R, FL, FR, J> AsOfJoin<K, L, R, FL, FR, J>

@@ -29,7 +29,7 @@ use std::marker::PhantomData;
 
 use super::super::pair::{PairOperator, Side};
 use super::buckets::{Buckets, Place, Whose};
-use super::kind::{JoinKind, Pairs};
+use super::kind::{JoinKind, Kinds, Pairs};
 use crate::chain::{Due, KeyFn, OperatorState, StateLayout};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Layout, Record, TimeSpan};
 use crate::state::{EntryKey, OperatorId, Store};
@@ -94,7 +94,7 @@ pub struct IntervalJoin<K, L, R, FL, FR, J> {
     closing: Option<Closing>,
     /// The key of what closes.
     key: Vec<u8>,
-    kinds: PhantomData<fn() -> (K, L, R, J)>,
+    kinds: Kinds<K, L, R, J>,
 }
 
 impl<K, L, R, FL, FR, J> IntervalJoin<K, L, R, FL, FR, J>

@@ -5,6 +5,9 @@ use std::marker::PhantomData;
 use super::super::merge::Joined;
 use crate::record::{Item, Record};
 
+/// The types that a join is of, and holds none of.
+pub(super) type Kinds<K, L, R, J> = PhantomData<fn() -> (K, L, R, J)>;
+
 /// Which pairs leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairs {

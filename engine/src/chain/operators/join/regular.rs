@@ -30,7 +30,7 @@ use std::marker::PhantomData;
 
 use super::super::pair::{PairOperator, Side};
 use super::buckets::{Buckets, Place, Whose};
-use super::kind::{JoinKind, Pairs};
+use super::kind::{JoinKind, Kinds, Pairs};
 use crate::chain::{Due, KeyFn, OperatorState, StateLayout};
 use crate::record::{
     Changed, ChangedView, EventTime, Fixed, Frame, FrameHeader, Item, Key, KeyHash, Record,
@@ -82,7 +82,7 @@ pub struct RegularJoin<K, L, R, FL, FR, J> {
     expiries: BinaryHeap<Expiry>,
     unknown_count: u64,
     moved: Vec<u8>,
-    kinds: PhantomData<fn() -> (K, L, R, J)>,
+    kinds: Kinds<K, L, R, J>,
 }
 
 impl<K, L, R, FL, FR, J> RegularJoin<K, L, R, FL, FR, J>

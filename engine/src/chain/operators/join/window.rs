@@ -23,7 +23,7 @@ use std::marker::PhantomData;
 use super::super::pair::{PairOperator, Side};
 use super::super::window::PaneSpec;
 use super::buckets::{Buckets, Place, Whose};
-use super::kind::{JoinKind, Pairs};
+use super::kind::{JoinKind, Kinds, Pairs};
 use crate::chain::{Due, KeyFn, OperatorState, StateLayout};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Layout, Record};
 use crate::state::{EntryKey, OperatorId, Store};
@@ -58,7 +58,7 @@ pub struct WindowJoin<K, L, R, FL, FR, J> {
     closing: Option<Closing>,
     key: Vec<u8>,
     late_count: u64,
-    kinds: PhantomData<fn() -> (K, L, R, J)>,
+    kinds: Kinds<K, L, R, J>,
 }
 
 fn greatest_common_divisor(mut a: i64, mut b: i64) -> i64 {

@@ -48,7 +48,7 @@ impl<B: Bounds<N>, const N: usize> Fold for Histogram<B, N> {
     }
     #[inline(always)]
     fn add(mut state: Self::State, input: f64) -> Self::State {
-        let bucket = B::UPPER.partition_point(|bound| !(input <= *bound));
+        let bucket = B::UPPER.partition_point(|bound| input > *bound || input.is_nan());
         match state.0.get_mut(bucket) {
             Some(count) => *count += 1,
             None => state.1 += 1,
