@@ -171,7 +171,8 @@ fn eight_shards_with_tiny_rings_barriers_and_a_stalled_sink_neither_hang_nor_gro
 #[test]
 fn barriers_pass_an_idle_job_one_after_the_other() {
     let job = Job::new();
-    let (numbers, input) = job.push::<Number>(10);
+    let (numbers, input) =
+        job.push_with::<Number>(10, SourceOptions::new().lateness(TimeSpan::ZERO));
     let rows = three_exchanges(numbers).collect();
     let settings = Settings {
         shard_count: 8,

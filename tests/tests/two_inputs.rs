@@ -1,11 +1,13 @@
-//! Functions of two streams: one key's state shared by both, and state that every shard has.
+//! Functions of two streams: one key's state shared by both, and state that every shard has; and
+//! timers of the wall clock.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use pelton::chain::operators::{
-    BroadcastFunction, MapState, PairFunction, ProcessContext, SharedContext, States, ValueState,
+    BroadcastFunction, MapState, PairFunction, ProcessContext, ProcessFunction, SharedContext,
+    States, ValueState,
 };
 use pelton::job::{Checkpoints, SourceOptions, Splits};
 use pelton::record::{EventTime, TimeSpan};
@@ -237,4 +239,86 @@ fn broadcast_state_is_on_every_shard_and_goes_along_to_other_numbers_of_shards()
             assert_eq!(limit, (refused - 1) * 100 + user % 10, "round {round}, user {user}");
         }
     }
+}
+
+/// Says a purchase's user again, once the wall clock has moved on.
+#[derive(Clone)]
+struct Later(i64);
+
+impl ProcessFunction for Later {
+    type Key = u64;
+    type In = Purchase;
+    type Out = Refused;
+
+    fn on_record(
+        &mut self,
+        context: &mut ProcessContext<'_, Refused>,
+        _: u64,
+        purchase: PurchaseView,
+    ) {
+        context.set_wall_timer(context.wall_micros() + self.0);
+        if purchase.amount == 0 {
+            assert!(context.delete_wall_timer(context.wall_micros() + self.0), "it was set");
+        }
+    }
+
+    fn on_wall_timer(
+        &mut self,
+        context: &mut ProcessContext<'_, Refused>,
+        user: u64,
+        at_micros: i64,
+    ) {
+        assert!(context.wall_micros() >= at_micros, "not before its time");
+        context.emit(RefusedView { user, limit: 0, refused: 1 });
+    }
+}
+
+fn later(output: &Path, micros: i64) -> (Job, PushInput<Purchase>) {
+    let job = Job::new();
+    let (purchases, input) = job.push::<Purchase>(10);
+    purchases
+        .key_by(|purchase, key| key.of(purchase.user))
+        .process(Later(micros))
+        .named("later")
+        .to(FileSink::new(output, Csv::new().header_line(false)));
+    (job, input)
+}
+
+#[test]
+fn timers_of_the_wall_clock_fire_while_nothing_comes_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("later.csv");
+    let engine = |shards| {
+        let checkpoints = Checkpoints::new(folder.path().join("state")).job("later");
+        Engine::new().shards(shards).driver(Driver::Threads).checkpoints(checkpoints)
+    };
+    // Suspended long before the timers' time.
+    let (job, input) = later(&output, 3_600_000_000);
+    let running = engine(2).start(job).unwrap();
+    for user in 0..50 {
+        input.push(Purchase { user, amount: 1 }).unwrap();
+    }
+    while running.snapshot().total.records_in < 50 {
+        std::thread::yield_now();
+    }
+    running.suspend().unwrap();
+    // Users from 100 on: their timers are near, and fire while the input is open and silent.
+    let (job, input) = later(&output, 2_000);
+    let running = engine(3).start(job).unwrap();
+    for user in 100..150 {
+        input.push(Purchase { user, amount: i64::try_from(user % 2).unwrap() }).unwrap();
+    }
+    while running.snapshot().records_out < 25 {
+        std::thread::yield_now();
+    }
+    // Those of the first run wait still.
+    while running.snapshot().total.state_entries != 50 {
+        std::thread::yield_now();
+    }
+    running.stop().unwrap();
+    let text = fs::read_to_string(&output).unwrap();
+    let mut users: Vec<u64> =
+        text.lines().map(|line| line.split(',').next().unwrap().parse().unwrap()).collect();
+    users.sort_unstable();
+    assert_eq!(users, (100..150).filter(|user| user % 2 == 1).collect::<Vec<_>>());
 }

@@ -196,6 +196,7 @@ fn rows_of(case: &Case, trades: Stream<Trade>) -> CollectSink<Row> {
         ($windowed:expr) => {
             $windowed
                 .aggregate::<Sum<i64>, _>(|trade| trade.amount)
+                .named("windows")
                 .map(|w, out| {
                     out.emit(RowView {
                         account: w.key,
@@ -355,6 +356,7 @@ fn a_window_fires_by_the_wall_clock_though_nothing_comes() {
         .early(Early::every_wall(TimeSpan::millis(1)))
         .retracting()
         .aggregate::<Sum<i64>, _>(|trade| trade.amount)
+        .named("visits")
         .map(|w, out| out.emit(TradeView { time: w.start, account: w.key, amount: w.value }))
         .collect();
     let settings = Settings { shard_count: 2, driver: Driver::Threads, ..Settings::default() };
@@ -483,6 +485,7 @@ fn windows_without_event_time_are_refused_by_name() {
         .key_by(|row, key| key.of(row.account))
         .count_window(2)
         .count()
+        .named("pairs")
         .map(|w, out| out.emit(TimelessView { account: w.key }))
         .collect();
     runs::run(&Settings { shard_count: 1, ..Settings::default() }, job).unwrap();

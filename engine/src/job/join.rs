@@ -135,7 +135,8 @@ where
         let graph = chain.graph().clone();
         let exchanges = [graph.add_exchange(), graph.add_exchange()];
         let level = next_level(chain.level().max(broadcast.level()));
-        let (id, name) = graph.add_operator("process", ["timers", "shared"].into_iter());
+        let (id, name) =
+            graph.add_operator("process", ["timers", "wall_timers", "shared"].into_iter());
         chain.attach(ExchangeBlueprint { id: exchanges[0], route: ByKey::new(key_fn.clone()) });
         broadcast.attach(BroadcastBlueprint { id: exchanges[1] });
         let make =
@@ -308,7 +309,7 @@ where
     {
         self.operate(
             "process",
-            &["timers"],
+            &["timers", "wall_timers"],
             |_| None,
             move |id, keys| ProcessPair::new(id, function.clone(), keys),
         )

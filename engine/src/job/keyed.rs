@@ -276,7 +276,7 @@ where
     where
         P: ProcessFunction<Key = K, In = R> + Clone + Sync,
     {
-        Stream::new(self.operate("process", &["timers"], move |id, _| {
+        Stream::new(self.operate("process", &["timers", "wall_timers"], move |id, _| {
             Process::new(id, OperatorId(id.0 + 1), function.clone())
         }))
     }

@@ -109,6 +109,14 @@ impl<Op: PairOperator, P: Push<Op::Out>> Body for PairBody<Op, P> {
         self.operator.tick(wall_micros);
     }
 
+    fn next_wall_micros(&self) -> Option<i64> {
+        self.operator.next_wall_micros()
+    }
+
+    fn owes_due(&self) -> bool {
+        matches!(self.phase, Phase::Fresh) && self.due_repeated
+    }
+
     fn rebuild(&mut self, state: &Store, watermark: EventTime) {
         self.operator.rebuild(state, watermark);
     }

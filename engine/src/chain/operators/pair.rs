@@ -58,6 +58,11 @@ pub trait PairOperator: Send + 'static {
     /// Tells the wall clock's time, in microseconds since 1970; once a turn.
     fn tick(&mut self, _wall_micros: i64) {}
 
+    /// When something is due by the wall clock, in microseconds since 1970.
+    fn next_wall_micros(&self) -> Option<i64> {
+        None
+    }
+
     /// Changes state for one frame of one side; runs exactly once a frame. `due`: how far time has
     /// come.
     fn apply(

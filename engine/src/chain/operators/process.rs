@@ -16,7 +16,7 @@
 use std::fmt;
 
 use super::process_context::ProcessContext;
-use super::process_core::ProcessCore;
+use super::process_core::{ProcessCore, Timer};
 use super::process_states::States;
 use crate::chain::{Due, KeyedOperator, OperatorState};
 use crate::record::{EventTime, FrameHeader, Item, Key, Record};
@@ -51,6 +51,16 @@ pub trait ProcessFunction: Send + 'static {
         _time: EventTime,
     ) {
     }
+
+    /// A timer of `key` by the wall clock has fired. What depends on it is not the same when the job
+    /// runs again.
+    fn on_wall_timer(
+        &mut self,
+        _context: &mut ProcessContext<'_, Self::Out>,
+        _key: <Self::Key as Key>::View<'_>,
+        _at_micros: i64,
+    ) {
+    }
 }
 
 /// Runs a [`ProcessFunction`].
@@ -66,7 +76,8 @@ impl<P> fmt::Debug for Process<P> {
 }
 
 impl<P: ProcessFunction> Process<P> {
-    /// Runs `function`, with its values and lists under `state_id` and its timers under `timer_id`.
+    /// Runs `function`, with its values and lists under `state_id`, its timers under `timer_id`
+    /// and those of the wall clock under the id behind that.
     pub fn new(state_id: OperatorId, timer_id: OperatorId, function: P) -> Self {
         let core = ProcessCore::new(state_id, timer_id, &declared(&function));
         Self { function, core }
@@ -99,6 +110,10 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
         self.core.tick(wall_micros);
     }
 
+    fn next_wall_micros(&self) -> Option<i64> {
+        self.core.next_wall_micros()
+    }
+
     fn apply(
         &mut self,
         state: &mut Store,
@@ -124,8 +139,12 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
 
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
         let Self { function, core } = self;
-        core.advance(state, due, |context, key, time| {
-            function.on_timer(context, P::Key::from_bytes(key), time);
+        core.advance(state, due, |context, key, timer| {
+            let key = P::Key::from_bytes(key);
+            match timer {
+                Timer::Event(time) => function.on_timer(context, key, time),
+                Timer::Wall(at_micros) => function.on_wall_timer(context, key, at_micros),
+            }
         })
     }
 

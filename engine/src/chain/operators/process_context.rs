@@ -22,6 +22,7 @@ pub(super) struct Scope<'k> {
     pub(super) key: &'k [u8],
     pub(super) state_id: OperatorId,
     pub(super) timer_id: OperatorId,
+    pub(super) wall_id: OperatorId,
     /// State without a key, and what of it is declared.
     pub(super) shared: Option<(OperatorId, Declared)>,
     pub(super) declared: Declared,
@@ -195,7 +196,8 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
     /// Calls `on_timer` for this key once the watermark reaches `time`: right after this record,
     /// where it has already.
     pub fn set_timer(&mut self, time: EventTime) {
-        let (_, added) = self.store.find_or_insert(&timer_key(&self.scope, time), 0);
+        let (_, added) =
+            self.store.find_or_insert(&timer_key(&self.scope, self.scope.timer_id, time), 0);
         if added {
             let hash = self.scope.header.key_hash;
             self.outbox.timers.push(Reverse((time, hash)));
@@ -204,7 +206,24 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
 
     /// Takes a timer of this key back; says whether it was set.
     pub fn delete_timer(&mut self, time: EventTime) -> bool {
-        self.store.delete(&timer_key(&self.scope, time))
+        self.store.delete(&timer_key(&self.scope, self.scope.timer_id, time))
+    }
+
+    /// Calls `on_wall_timer` for this key once the wall clock has reached `at_micros` since 1970. It is
+    /// kept over a restart; one that has not come when the input ends does not fire.
+    pub fn set_wall_timer(&mut self, at_micros: i64) {
+        let time = EventTime(at_micros);
+        let key = timer_key(&self.scope, self.scope.wall_id, time);
+        if self.store.find_or_insert(&key, 0).1 {
+            let hash = self.scope.header.key_hash;
+            self.outbox.wall_timers.push(Reverse((time, hash)));
+        }
+    }
+
+    /// Takes a timer of the wall clock back; says whether it was set.
+    pub fn delete_wall_timer(&mut self, at_micros: i64) -> bool {
+        let key = timer_key(&self.scope, self.scope.wall_id, EventTime(at_micros));
+        self.store.delete(&key)
     }
 
     fn place(&self, kind: StateKind, name: StateName) -> Place<'a> {

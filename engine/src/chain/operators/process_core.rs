@@ -9,8 +9,8 @@ use super::process_context::{ProcessContext, Scope, SharedContext, time_of, time
 use super::process_states::{Declared, States};
 use super::sorted::FrameBuffer;
 use crate::chain::{Due, OperatorState, StateLayout};
-use crate::record::{EventTime, Frame, FrameHeader, Key, KeyHash, Layout, Record};
-use crate::state::{EntryKey, OperatorId, Store};
+use crate::record::{EventTime, Frame, FrameHeader, Key, KeyHash, Layout, Record, TimeSpan};
+use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 
 /// What a function has emitted and set, and what it may not keep itself.
 #[derive(Debug, Default)]
@@ -20,14 +20,20 @@ pub(super) struct Outbox {
     /// Emptied buffers.
     pub(super) spare: Vec<FrameBuffer>,
     /// Timers by time and hash; see invariant 2.
-    pub(super) timers: BinaryHeap<Reverse<(EventTime, KeyHash)>>,
+    pub(super) timers: Timers,
+    /// The same by the wall clock.
+    pub(super) wall_timers: Timers,
 }
+
+/// Timers by time and hash, the next one first.
+pub(super) type Timers = BinaryHeap<Reverse<(EventTime, KeyHash)>>;
 
 /// All that runs a function but the function.
 #[derive(Debug)]
 pub(super) struct ProcessCore {
     state_id: OperatorId,
     timer_id: OperatorId,
+    wall_id: OperatorId,
     /// State without a key, and what of it is declared.
     shared: Option<(OperatorId, Declared)>,
     declared: Declared,
@@ -42,6 +48,7 @@ impl ProcessCore {
         Self {
             state_id,
             timer_id,
+            wall_id: OperatorId(timer_id.0 + 1),
             shared: None,
             declared: states.declared,
             watermark: EventTime::MIN,
@@ -66,19 +73,23 @@ impl ProcessCore {
             key: K::layout(),
             values,
         };
-        let timers = vec![StateLayout::new("timers", 0..=u64::MAX, Layout::Unit)];
+        let timers = || vec![StateLayout::new("timers", 0..=u64::MAX, Layout::Unit)];
         vec![
             described(self.state_id, kind, states.layouts),
-            described(self.timer_id, "timers", timers),
+            described(self.timer_id, "timers", timers()),
+            described(self.wall_id, "wall_timers", timers()),
         ]
     }
 
     pub(super) fn rebuild(&mut self, state: &Store, watermark: EventTime) {
         self.watermark = watermark;
-        self.outbox.timers = state
-            .iter_operator(self.timer_id)
-            .map(|offset| Reverse((time_of(state.namespace(offset)), state.hash(offset))))
-            .collect();
+        let timers = |id| {
+            let entries = state.iter_operator(id);
+            let timer = |offset| (time_of(state.namespace(offset)), state.hash(offset));
+            entries.map(|offset| Reverse(timer(offset))).collect()
+        };
+        self.outbox.timers = timers(self.timer_id);
+        self.outbox.wall_timers = timers(self.wall_id);
     }
 
     pub(super) fn tick(&mut self, wall_micros: i64) {
@@ -91,6 +102,11 @@ impl ProcessCore {
         SharedContext::new(state, shared, self.wall_micros)
     }
 
+    /// When the next timer of the wall clock is due.
+    pub(super) fn next_wall_micros(&self) -> Option<i64> {
+        self.outbox.wall_timers.peek().map(|Reverse((time, _))| time.0)
+    }
+
     /// Lets a function at a key's state.
     #[inline(always)]
     pub(super) fn with<Out: Record>(
@@ -100,43 +116,62 @@ impl ProcessCore {
         key: &[u8],
         then: impl FnOnce(&mut ProcessContext<'_, Out>),
     ) {
-        let Self { state_id, timer_id, shared, declared, wall_micros, .. } = *self;
-        let scope = Scope { header, key, state_id, timer_id, shared, declared, wall_micros };
+        let Self { state_id, timer_id, wall_id, shared, declared, wall_micros, .. } = *self;
+        let scope =
+            Scope { header, key, state_id, timer_id, wall_id, shared, declared, wall_micros };
         then(&mut ProcessContext::new(state, &mut self.outbox, scope, self.watermark));
     }
 
     /// Fires timers until there is something to emit; says whether there is. `fire` is handed the
-    /// key's bytes and the time.
+    /// key's bytes and the timer.
     pub(super) fn advance<Out: Record>(
         &mut self,
         state: &mut Store,
         due: Due,
-        mut fire: impl FnMut(&mut ProcessContext<'_, Out>, &[u8], EventTime),
+        mut fire: impl FnMut(&mut ProcessContext<'_, Out>, &[u8], Timer),
     ) -> bool {
         while self.outbox.frames.is_empty() {
             self.watermark = self.watermark.max(due.watermark);
-            let Some(&Reverse((time, hash))) = self.outbox.timers.peek() else {
-                return false;
-            };
-            if time > due.watermark && !due.ended {
-                return false;
-            }
-            let timer = state.candidates(self.timer_id, hash, timer_namespace(time)).next();
-            let Some(offset) = timer else {
-                while self.outbox.timers.peek() == Some(&Reverse((time, hash))) {
-                    self.outbox.timers.pop();
-                }
-                continue;
-            };
-            let mut key = std::mem::take(&mut self.key);
-            key.clear();
-            key.extend_from_slice(state.key(offset));
-            state.delete_at(offset);
-            let header = FrameHeader::at_time(hash, time);
-            self.with(state, header, &key, |context| fire(context, &key, time));
-            self.key = key;
+            let until = if due.ended { EventTime::MAX } else { due.watermark };
+            let wall = EventTime(self.wall_micros);
+            let timers = &mut self.outbox.timers;
+            let (timer, offset) =
+                if let Some((time, offset)) = next_timer(state, self.timer_id, timers, until) {
+                    (Timer::Event(time), offset)
+                } else if let Some((time, offset)) =
+                    next_timer(state, self.wall_id, &mut self.outbox.wall_timers, wall)
+                {
+                    (Timer::Wall(time.0), offset)
+                } else {
+                    return false;
+                };
+            self.fire(state, timer, offset, &mut fire);
         }
         true
+    }
+
+    fn fire<Out: Record>(
+        &mut self,
+        state: &mut Store,
+        timer: Timer,
+        offset: LogOffset,
+        fire: &mut impl FnMut(&mut ProcessContext<'_, Out>, &[u8], Timer),
+    ) {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.extend_from_slice(state.key(offset));
+        let hash = state.hash(offset);
+        state.delete_at(offset);
+        let header = match timer {
+            Timer::Event(time) => FrameHeader::at_time(hash, time),
+            Timer::Wall(at_micros) => FrameHeader {
+                // Not behind what the next stage has seen.
+                event_time: self.watermark.saturating_add(TimeSpan::micros(1)),
+                ..FrameHeader::at_time(hash, EventTime(at_micros))
+            },
+        };
+        self.with(state, header, &key, |context| fire(context, &key, timer));
+        self.key = key;
     }
 
     /// What leaves next.
@@ -151,10 +186,44 @@ impl ProcessCore {
     }
 }
 
+/// What has fired.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Timer {
+    /// At a moment of event time.
+    Event(EventTime),
+    /// At a moment of the wall clock, in microseconds since 1970.
+    Wall(i64),
+}
+
+/// The next timer up to `until` that is still set: its time and its entry.
+fn next_timer(
+    state: &Store,
+    id: OperatorId,
+    timers: &mut Timers,
+    until: EventTime,
+) -> Option<(EventTime, LogOffset)> {
+    loop {
+        let &Reverse((time, hash)) = timers.peek()?;
+        if time > until {
+            return None;
+        }
+        if let Some(offset) = state.candidates(id, hash, timer_namespace(time)).next() {
+            return Some((time, offset));
+        }
+        while timers.peek() == Some(&Reverse((time, hash))) {
+            timers.pop();
+        }
+    }
+}
+
 /// The timer entry of a key at a time.
-pub(super) fn timer_key<'k>(scope: &Scope<'k>, time: EventTime) -> EntryKey<'k> {
+pub(super) fn timer_key<'k>(
+    scope: &Scope<'k>,
+    operator: OperatorId,
+    time: EventTime,
+) -> EntryKey<'k> {
     EntryKey {
-        operator: scope.timer_id,
+        operator,
         hash: scope.header.key_hash,
         key: scope.key,
         namespace: timer_namespace(time),

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::pair::{PairOperator, Side};
 use super::process_context::{ProcessContext, SharedContext};
-use super::process_core::ProcessCore;
+use super::process_core::{ProcessCore, Timer};
 use super::process_states::States;
 use crate::chain::{Due, KeyFn, OperatorState, SHARED_KIND};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, Layout, Record};
@@ -49,6 +49,15 @@ pub trait PairFunction: Send + 'static {
         _context: &mut ProcessContext<'_, Self::Out>,
         _key: <Self::Key as Key>::View<'_>,
         _time: EventTime,
+    ) {
+    }
+
+    /// A timer of `key` by the wall clock has fired.
+    fn on_wall_timer(
+        &mut self,
+        _context: &mut ProcessContext<'_, Self::Out>,
+        _key: <Self::Key as Key>::View<'_>,
+        _at_micros: i64,
     ) {
     }
 }
@@ -97,6 +106,15 @@ pub trait BroadcastFunction: Send + 'static {
         _time: EventTime,
     ) {
     }
+
+    /// A timer of `key` by the wall clock has fired.
+    fn on_wall_timer(
+        &mut self,
+        _context: &mut ProcessContext<'_, Self::Out>,
+        _key: <Self::Key as Key>::View<'_>,
+        _at_micros: i64,
+    ) {
+    }
 }
 
 /// Runs a [`PairFunction`].
@@ -133,7 +151,7 @@ fn collected(declare: impl FnOnce(&mut States)) -> States {
 }
 
 impl<P: PairFunction, FL, FR> ProcessPair<P, FL, FR> {
-    /// Runs `function`, with its states under `state_id` and its timers under the next id.
+    /// Runs `function`, with its states under `state_id` and its timers under the next two ids.
     pub fn new(state_id: OperatorId, function: P, keys: (FL, FR)) -> Self {
         let states = collected(|states| function.states(states));
         let core = ProcessCore::new(state_id, OperatorId(state_id.0 + 1), &states);
@@ -142,12 +160,12 @@ impl<P: PairFunction, FL, FR> ProcessPair<P, FL, FR> {
 }
 
 impl<P: BroadcastFunction, F> ProcessBroadcast<P, F> {
-    /// Runs `function`, with a key's states under `state_id`, timers under the next id and shared
-    /// state under the one behind it.
+    /// Runs `function`, with a key's states under `state_id`, timers under the next two ids and
+    /// shared state under the one behind them.
     pub fn new(state_id: OperatorId, function: P, key_fn: F) -> Self {
         let states = collected(|states| function.states(states));
         let shared_states = collected(|states| function.shared_states(states));
-        let shared = OperatorId(state_id.0 + 2);
+        let shared = OperatorId(state_id.0 + 3);
         let core = ProcessCore::new(state_id, OperatorId(state_id.0 + 1), &states);
         Self { function, core: core.shared(shared, &shared_states), shared, key_fn }
     }
@@ -166,6 +184,10 @@ macro_rules! emits_by_outbox {
             self.core.tick(wall_micros);
         }
 
+        fn next_wall_micros(&self) -> Option<i64> {
+            self.core.next_wall_micros()
+        }
+
         fn output<'a>(
             &'a self,
             _: &'a Store,
@@ -181,8 +203,12 @@ macro_rules! emits_by_outbox {
 
         fn advance(&mut self, state: &mut Store, due: Due) -> bool {
             let Self { function, core, .. } = self;
-            core.advance(state, due, |context, key, time| {
-                function.on_timer(context, P::Key::from_bytes(key), time);
+            core.advance(state, due, |context, key, timer| {
+                let key = P::Key::from_bytes(key);
+                match timer {
+                    Timer::Event(time) => function.on_timer(context, key, time),
+                    Timer::Wall(at_micros) => function.on_wall_timer(context, key, at_micros),
+                }
             })
         }
 

@@ -161,6 +161,10 @@ where
         self.inner.tick(wall_micros);
     }
 
+    fn next_wall_micros(&self) -> Option<i64> {
+        self.inner.next_wall_micros()
+    }
+
     fn apply(
         &mut self,
         state: &mut Store,
