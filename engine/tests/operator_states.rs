@@ -236,6 +236,7 @@ impl ProcessFunction for All {
         context.append(LATELY, view.amount);
         context.map_insert(RECENT, (1, view.name), true);
         context.set_timer(context.header().event_time + TimeSpan(1_000));
+        context.set_wall_timer(i64::MAX);
     }
 }
 
