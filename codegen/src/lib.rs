@@ -103,6 +103,9 @@ pub fn state(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///   what plans say of the operators.
 ///
 /// Parameters that are not streams, such as settings, stay as they are.
+///
+/// A hidden type of the function's name is made beside it, which `pelton::main!` finds the printed code
+/// by: so no module or type beside it may have that name, and a job is not an associated function.
 #[proc_macro_attribute]
 pub fn job(arguments: TokenStream, item: TokenStream) -> TokenStream {
     job::expand(job::Kind::Job, arguments.into(), item.into()).into()

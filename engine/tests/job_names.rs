@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use pelton::job::plan::{HeadPlan, Link, Plan, PlanFormat};
 use pelton::{Changelog, Driver, Engine, Job, JobError, Stream};
@@ -65,6 +66,30 @@ fn plain<C: pelton::job::Chain<Out = Click>>(
     clicks: Stream<Click, C>,
 ) -> Changelog<String, u64, impl pelton::job::Chain<Out = pelton::record::Change<String, u64>>> {
     clicks.key_by(|c, key| key.of(c.page)).count().named("by_hand")
+}
+
+type Keep = Arc<dyn for<'a> Fn(ClickView<'a>) -> bool + Send + Sync>;
+
+/// Takes a closure whose type only its place says.
+fn plain_if<C: pelton::job::Chain<Out = Click>>(
+    clicks: Stream<Click, C>,
+    keep: Keep,
+) -> Changelog<String, u64, impl pelton::job::Chain<Out = pelton::record::Change<String, u64>>> {
+    clicks.filter(move |c| keep(c)).key_by(|c, key| key.of(c.page)).count().named("kept")
+}
+
+#[pelton::job]
+fn kept(clicks: Stream<Click>) -> Changelog<String, u64> {
+    plain_if(clicks, Arc::new(|c| c.page == "home"))
+}
+
+#[test]
+fn a_closure_in_an_argument_keeps_the_type_of_its_place() {
+    let job = Job::new();
+    let rows = kept(clicks(&job)).at_end().collect();
+    engine().run(job).expect("the job runs");
+    let pages: Vec<String> = rows.take_rows().into_iter().map(|row| row.key).collect();
+    assert_eq!(pages, ["home"]);
 }
 
 #[pelton::job]

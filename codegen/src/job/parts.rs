@@ -86,9 +86,15 @@ fn offered(call: &ExprCall, name: &str) -> Expr {
     parse2(offered).expect("a block is an expression")
 }
 
+/// Whether an argument may build a part, which would take the name. A closure stays where its type is
+/// asked for, also within a call such as `Box::new(..)`.
 fn builds(argument: &Expr) -> bool {
     match argument {
         Expr::MethodCall(call) => call.method != "clone" || builds(&call.receiver),
+        Expr::Call(call) => !call.args.iter().any(|inner| matches!(inner, Expr::Closure(_))),
+        Expr::Reference(inner) => builds(&inner.expr),
+        Expr::Paren(inner) => builds(&inner.expr),
+        Expr::Group(inner) => builds(&inner.expr),
         Expr::Path(_) | Expr::Lit(_) | Expr::Closure(_) => false,
         _ => true,
     }
