@@ -150,6 +150,7 @@ fn either(order: Option<OrderView<'_>>, payment: Option<PaymentView<'_>>) -> Row
 enum By {
     Interval { lower: TimeSpan, upper: TimeSpan },
     Windows(PaneSpec),
+    ForTime(TimeSpan),
     AsOf,
 }
 
@@ -165,6 +166,14 @@ macro_rules! joined {
             By::Windows(spec) => {
                 $pair.in_windows(spec).named("joined").map(|$view, out| out.emit($row)).collect()
             }
+            By::ForTime(ttl) => $pair
+                .for_time(ttl)
+                .named("joined")
+                .map(|change, out| {
+                    let $view = change.row;
+                    out.emit($row);
+                })
+                .collect(),
             By::AsOf => $pair.as_of().named("joined").map(|$view, out| out.emit($row)).collect(),
         }
     };
@@ -173,7 +182,7 @@ macro_rules! joined {
 fn join(orders: Stream<Order>, payments: Stream<Payment>, kind: Kind, by: By) -> CollectSink<Row> {
     let payments = payments.key_by(|p, key| key.of(p.key));
     let mut pair = orders.key_by(|o, key| key.of(o.key)).join(payments);
-    if let By::AsOf = by {
+    if let By::AsOf | By::ForTime(_) = by {
         pair = pair.in_time_order();
     }
     match kind {
@@ -303,6 +312,22 @@ fn differential_window_joins_pair_all_rows_of_each_window() {
         }
         expected.sort_unstable();
         assert_eq!(rows, expected, "seed {seed}, {kind:?}, length {length}, slide {slide}");
+    });
+}
+
+#[test]
+fn differential_rows_with_a_time_to_live_are_forgotten_by_event_time() {
+    differential(|seed, input, _| {
+        let ttl = 1 + signed(seed % 40) * 23;
+        let rows = run(seed * 3, input, Kind::Inner, By::ForTime(TimeSpan::micros(ttl)));
+        // Rows go by eighths of their time.
+        let width = (ttl / 8).max(1);
+        let lives_to = |time: EventTime| (time.0.div_euclid(width) + 1) * width - 1 + ttl;
+        let is_pair = |order: &Order, payment: &Payment| {
+            let (earlier, later) = (order.time.min(payment.time), order.time.max(payment.time));
+            order.key == payment.key && later.0 <= lives_to(earlier)
+        };
+        assert_eq!(rows, expected(input, Kind::Inner, is_pair), "seed {seed}, {ttl} us");
     });
 }
 

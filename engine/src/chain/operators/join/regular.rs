@@ -206,7 +206,7 @@ where
             }
             let place = self.find_equal(store, whose, side, frame, (first, last))?;
             self.side(side).remove(store, whose, place, &mut moved);
-            self.shrink(store, whose, side, 1);
+            self.shrink(store, whose, side, 1, first);
             Some(count == 1)
         });
         self.moved = moved;
@@ -230,10 +230,11 @@ where
         places.find(|&place| buckets.get(store, whose, place).payload() == frame.payload())
     }
 
-    /// Some rows of a side are gone; the key's entry goes with the last of both.
-    fn shrink(&self, store: &mut Store, whose: Whose<'_>, side: Side, gone: u64) {
-        let entry =
-            self.update(store, whose, side, |(count, first, last)| (count - gone, first, last));
+    /// Some rows of a side are gone, and all buckets before `first`; the key's entry goes with the last
+    /// row of both.
+    fn shrink(&self, store: &mut Store, whose: Whose<'_>, side: Side, gone: u64, first: i64) {
+        let shrunk = |(count, was_first, last): Extent| (count - gone, first.max(was_first), last);
+        let entry = self.update(store, whose, side, shrunk);
         let (left, right): (Extent, Extent) = store.field(entry, 0);
         if left.0 == 0 && right.0 == 0 {
             store.delete_at(entry);
@@ -336,7 +337,8 @@ where
         let bucket = store.namespace(head).cast_signed();
         let count: u32 = store.field(head, 0);
         while self.side(side).remove_last(store, whose, bucket) {}
-        self.shrink(store, whose, side, u64::from(count));
+        // Buckets expire in their order.
+        self.shrink(store, whose, side, u64::from(count), bucket.saturating_add(1));
     }
 }
 

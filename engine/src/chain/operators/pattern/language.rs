@@ -286,7 +286,7 @@ impl<R: Record, A: Fold> Pattern<R, A> {
         self
     }
 
-    /// How many partial matches a key may have ([`PARTIALS_MAX`] where nothing is said), and which
+    /// How many partial matches a key may have (`PARTIALS_MAX` where nothing is said), and which
     /// ones go where there are more.
     #[must_use]
     pub fn budget(mut self, partials_max: usize, over: OverBudget) -> Self {
