@@ -396,6 +396,53 @@ fn windows_by_count() {
     );
 }
 
+/// A window by count goes with each firing: what it leaves behind must not grow with the records.
+#[test]
+fn windows_by_count_leave_no_timers() {
+    let mut operator = TriggeredWindows::<u64, Row, Sum<i64>, _, _, _>::new(
+        OperatorId(3),
+        &Window::global(),
+        Rules::default(),
+        EveryRecords::purging(2),
+        Folded,
+        |row| row.amount,
+    );
+    let mut store = Store::new();
+    for time in 0..1_000 {
+        let row = Row::new(0, 1);
+        operator.apply(&mut store, &header::<u64>(7, time), 7, row.view());
+        drain(&mut operator, &mut store, at(time), read);
+    }
+    assert_eq!((operator.timer_count(), store.entry_count()), (0, 0));
+}
+
+/// The window that a trigger leaves open is emitted at the end of the input, after a restart too.
+#[test]
+fn global_windows_fire_at_the_end_of_the_input() {
+    let new = || {
+        TriggeredWindows::<u64, Row, Sum<i64>, _, _, _>::new(
+            OperatorId(3),
+            &Window::global(),
+            Rules::default(),
+            Early::every_records(9),
+            Folded,
+            |row| row.amount,
+        )
+    };
+    let (mut operator, mut store) = (new(), Store::new());
+    for (key, time) in [(7, 1), (8, 2), (7, 5)] {
+        let row = Row::new(0, 1);
+        operator.apply(&mut store, &header::<u64>(key, time), key, row.view());
+        drain(&mut operator, &mut store, at(time), read);
+    }
+    operator = new();
+    operator.rebuild(&store, EventTime(5));
+    let mut rows = drain(&mut operator, &mut store, ENDED, read);
+    rows.sort_unstable();
+    assert_eq!(rows, [(1, 6, 2, "on time"), (2, 3, 1, "on time")]);
+    assert_eq!((operator.timer_count(), store.entry_count()), (0, 0));
+}
+
 /// "Evictors", "Built-in": "CountEvictor keeps up to a user-specified number of elements from the
 /// window and discards the remaining ones from the beginning of the window buffer"; "TimeEvictor:
 /// finds the maximum timestamp max_ts among its elements and removes all the elements with timestamps

@@ -66,7 +66,10 @@ where
                 continue;
             }
             let hash = state.hash(offset);
-            self.timers.push(Reverse((state.field(offset, DUE_AT), hash)));
+            let due: i64 = state.field(offset, DUE_AT);
+            if self.waits_for(due) {
+                self.timers.push(Reverse((due, hash)));
+            }
             let wall_due: i64 = state.field(offset, WALL_DUE_AT);
             if wall_due != i64::MAX {
                 self.wall_timers.push(Reverse((wall_due, hash)));
@@ -115,7 +118,7 @@ where
 
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
         while self.rows.is_empty() {
-            self.watermark = self.watermark.max(due.watermark);
+            self.reach(state, due.watermark);
             if !self.pass_next_wall(state) && !self.pass_next(state) {
                 return false;
             }

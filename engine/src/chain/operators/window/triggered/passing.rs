@@ -11,7 +11,7 @@ use super::contents::{Contents, Place};
 use super::trigger::Trigger;
 use super::windows::{Cause, CellOf, Next, TriggeredWindows, status_of};
 use crate::chain::operators::fold::Merge;
-use crate::record::{KeyHash, Record};
+use crate::record::{EventTime, KeyHash, Record};
 use crate::state::{EntryKey, LogOffset, Store};
 
 impl<K, I, V, T, C, F> TriggeredWindows<K, I, V, T, C, F>
@@ -104,16 +104,40 @@ where
             }
         }
         let is_unscheduled = self.windows.is_unscheduled && !self.windows.cells.is_empty();
+        let waits = self.waits_for(due);
         let head = &mut self.windows.head;
         if due < head.due || is_unscheduled {
             head.due = due;
-            self.timers.push(Reverse((due, hash)));
+            if waits {
+                self.timers.push(Reverse((due, hash)));
+            }
         }
         if wall_due < head.wall_due {
             head.wall_due = wall_due;
             self.wall_timers.push(Reverse((wall_due, hash)));
         }
         self.windows.save(place.store, &place.key);
+    }
+
+    /// Whether what is due then stands in the heap: what is due at the end of the input does so only
+    /// once that has come.
+    pub(super) fn waits_for(&self, due: i64) -> bool {
+        due != i64::MAX || self.watermark == EventTime::MAX
+    }
+
+    /// Goes on to the watermark; the last one makes due what waits for the end of the input.
+    #[inline(always)]
+    pub(super) fn reach(&mut self, store: &Store, watermark: EventTime) {
+        if watermark <= self.watermark {
+            return;
+        }
+        self.watermark = watermark;
+        if watermark == EventTime::MAX {
+            let entries = store.iter_operator(self.operator);
+            let windows = entries.filter(|offset| store.namespace(*offset) == 0);
+            let at_end = windows.filter(|offset| store.field::<i64>(*offset, DUE_AT) == i64::MAX);
+            self.timers.extend(at_end.map(|offset| Reverse((i64::MAX, store.hash(offset)))));
+        }
     }
 
     /// A global window that holds nothing is as good as none.

@@ -16,7 +16,8 @@
 //!    session that is the session which it would join, merged.
 //! 3. Each entry's `due` stands in the heap with the key's hash, likewise its `wall due`. Both may be
 //!    earlier than what they stand for (a session that grew), never later. Two keys may share an
-//!    item; one without an entry that is due means nothing.
+//!    item; one without an entry that is due means nothing. What is due only at the end of the input
+//!    stands in no heap until that has come: then one walk over the entries puts it there.
 //! 4. What happens by time goes in the order (time, key's hash), whatever came in one watermark.
 //! 5. Rows wait here only between an input and the next: no marker passes before they have left.
 //!    They are all of one key.
@@ -28,6 +29,10 @@
 //! where the watermark closes the first just then, it has to be two, and what a job says must not
 //! depend on the watermark's steps. (Flink's `TimeWindow.intersects` joins the two if the first has
 //! not been closed by then.)
+//!
+//! Why the end of the input is nothing to wait for in the heap: a window by count opens and goes
+//! with every few records, and each opening would leave an item that nothing takes out before the
+//! end, which may never come.
 //!
 //! Why earlier rows of sessions that merge are taken back at once and not with the next firing: from
 //! that record on they are known to be wrong, and nothing has to be kept of them.
@@ -165,6 +170,13 @@ where
             late_count: 0,
             kinds: PhantomData,
         }
+    }
+
+    /// How many items stand in the heaps of what is due by event time and by the wall clock: for
+    /// tests.
+    #[must_use]
+    pub fn timer_count(&self) -> usize {
+        self.timers.len() + self.wall_timers.len()
     }
 
     /// When a window that ends at `end` has ended.
