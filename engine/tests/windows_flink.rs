@@ -387,10 +387,14 @@ fn windows_by_count() {
         &[
             (R(0, 1), NOTHING),
             (R(1, 2), row(0, 2, 3, "early")),
-            (R(2, 4), NOTHING),
-            (R(3, 8), rows([(0, 4, 3, "-U"), (0, 4, 14, "+U early")])),
-            (R(4, 16), NOTHING),
-            (R(5, 32), rows([(0, 6, 14, "-U"), (0, 6, 56, "+U early")])),
+            // A window of other bounds: the row of the old ones is taken back as it was.
+            (R(2, 4), row(0, 2, 3, "-D")),
+            (R(3, 8), row(0, 4, 14, "early")),
+            (R(4, 16), row(0, 4, 14, "-D")),
+            (R(5, 32), row(0, 6, 56, "early")),
+            // Within the bounds: the row is an update.
+            (R(3, 64), NOTHING),
+            (R(4, 128), rows([(0, 6, 56, "-U"), (0, 6, 224, "+U early")])),
             (End, NOTHING),
         ],
     );

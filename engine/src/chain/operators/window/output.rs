@@ -3,8 +3,8 @@
 //! A row is known by (key, start, end). What became of an earlier row of the same window stands in
 //! its kind: `Insert` for the first one, `UpdateAfter` for a later one, and, where rows are taken
 //! back, `UpdateBefore` in front of it. A session that grows or meets another is a row of other
-//! bounds, so its earlier row goes as a `Delete`: an upsert by (key, start, end) then holds exactly
-//! the sessions that there are, which an `UpdateBefore` without its `UpdateAfter` would not do.
+//! bounds, and so is a global window that grows; the earlier row goes as a `Delete`: an upsert by (key, start, end) then holds exactly
+//! the windows that there are, which an `UpdateBefore` without its `UpdateAfter` would not do.
 
 use std::marker::PhantomData;
 

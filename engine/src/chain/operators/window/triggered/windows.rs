@@ -34,7 +34,7 @@
 //! with every few records, and each opening would leave an item that nothing takes out before the
 //! end, which may never come.
 //!
-//! Why earlier rows of sessions that merge are taken back at once and not with the next firing: from
+//! Why earlier rows of sessions that merge, and of global windows that grow, are taken back at once and not with the next firing: from
 //! that record on they are known to be wrong, and nothing has to be kept of them.
 
 use std::cmp::Reverse;
@@ -220,9 +220,7 @@ where
                     Some(cell) => (cell.start.min(time), cell.end.max(time.saturating_add(1)), 0),
                     None => (time, time.saturating_add(1), 0),
                 };
-                if let Some(cell) = self.windows.cells.first_mut() {
-                    (cell.start, cell.end) = (bounds.0, bounds.1);
-                }
+                self.widen(bounds, header);
                 (found, taken) = (1, 1);
                 self.enter(place, bounds, header, input);
             }
@@ -308,6 +306,25 @@ where
         true
     }
 
+    /// Gives the global window, where there is one, its new bounds.
+    fn widen(&mut self, (start, end, _): Bounds, header: &FrameHeader) {
+        if !self.windows.cells.is_empty() {
+            self.outgrow(0, (start, end), header);
+            let cell = &mut self.windows.cells[0];
+            (cell.start, cell.end) = (start, end);
+        }
+    }
+
+    /// Takes back the row of a window that gets other bounds: it is known by the old ones.
+    fn outgrow(&mut self, index: usize, bounds: (i64, i64), header: &FrameHeader) {
+        let cell = &self.windows.cells[index];
+        if (cell.start, cell.end) != bounds {
+            let timing = if cell.has(ENDED) { Timing::Late } else { Timing::Early };
+            self.take_back(index, RowKind::Delete, timing, Cause::Record(header));
+            self.windows.cells[index].set(HAS_ROW, false);
+        }
+    }
+
     /// Makes one session of `met` sessions that stand next to each other.
     fn merge(
         &mut self,
@@ -318,12 +335,7 @@ where
         header: &FrameHeader,
     ) {
         for index in first..first + met {
-            let cell = &self.windows.cells[index];
-            if (cell.start, cell.end) != (start, end) {
-                let timing = if cell.has(ENDED) { Timing::Late } else { Timing::Early };
-                self.take_back(index, RowKind::Delete, timing, Cause::Record(header));
-                self.windows.cells[index].set(HAS_ROW, false);
-            }
+            self.outgrow(index, (start, end), header);
         }
         for _ in 1..met {
             let later = self.windows.remove(first + 1);
