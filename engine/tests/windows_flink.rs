@@ -527,6 +527,28 @@ fn early_firings_by_event_time_and_by_count() {
     );
 }
 
+/// Two sessions of two records each, which a record joins: five are more than the three it takes.
+#[test]
+fn early_firings_by_count_outlive_a_merge() {
+    play(
+        &Window::session(TimeSpan(10)),
+        rules(0, ACCUMULATING),
+        &Early::every_records(3),
+        &Folded,
+        &[
+            (R(0, 1), NOTHING),
+            (R(1, 2), NOTHING),
+            (R(15, 4), NOTHING),
+            (R(16, 8), NOTHING),
+            (R(9, 16), row(0, 26, 31, "early")),
+            (R(10, 32), NOTHING),
+            (R(11, 64), NOTHING),
+            (R(12, 128), row(0, 26, 255, "+U early")),
+            (End, row(0, 26, 255, "+U on time")),
+        ],
+    );
+}
+
 /// Kafka Streams, "Window final results" (`suppress(untilWindowCloses)`), and Flink SQL's
 /// `EMIT ON WINDOW CLOSE`: one row a window, when nothing can change it any more.
 #[test]

@@ -262,7 +262,8 @@ impl Trigger for Early {
             state.wall_at = window.wall_micros.saturating_add(span.0);
         }
         state.record_count += 1;
-        if self.records == Some(state.record_count) {
+        // Sessions that have merged may have more than enough together.
+        if self.records.is_some_and(|count| state.record_count >= count) {
             *state = self.start();
             return Fire::Emit;
         }
