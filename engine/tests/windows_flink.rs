@@ -290,6 +290,24 @@ fn sessions_merge_when_they_are_closer_than_the_gap() {
     );
 }
 
+/// A session's end is cut off at the last time that there is; its records still join each other.
+#[test]
+fn sessions_at_the_end_of_time_join() {
+    let last = i64::MAX;
+    play(
+        &Window::session(TimeSpan(10)),
+        rules(0, ACCUMULATING),
+        &AtEnd,
+        &Folded,
+        &[
+            (R(last, 1), NOTHING),
+            (R(last, 2), NOTHING),
+            (R(last - 5, 4), NOTHING),
+            (End, row(last - 5, last, 7, "on time")),
+        ],
+    );
+}
+
 /// "Late elements considerations" again: "In case of session windows, late firings can further lead to
 /// merging of windows, as they may 'bridge' the gap between two pre-existing, unmerged windows."
 #[test]

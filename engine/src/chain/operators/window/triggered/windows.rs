@@ -287,10 +287,14 @@ where
         header: &FrameHeader,
         input: V::Input,
     ) -> bool {
-        // Sessions are apart, so those that the record's own one meets stand next to each other.
+        // No time is past the last one, so an end there is inclusive. Sessions are apart, so those that the record's own one meets stand next to each other.
         let cells = &self.windows.cells;
-        let first = cells.iter().position(|cell| cell.end > start).unwrap_or(cells.len());
-        let met = cells[first..].iter().take_while(|cell| cell.start < end).count();
+        let first = cells
+            .iter()
+            .position(|cell| cell.end > start || cell.end == i64::MAX)
+            .unwrap_or(cells.len());
+        let met =
+            cells[first..].iter().take_while(|cell| cell.start < end || end == i64::MAX).count();
         for cell in &cells[first..first + met] {
             (start, end) = (start.min(cell.start), end.max(cell.end));
         }
