@@ -229,6 +229,30 @@ fn an_element_may_be_late_for_some_of_its_windows() {
     );
 }
 
+/// An hour that moves on by 1,000,003 us has slices of a microsecond: a firing would look up 3.6 G.
+#[test]
+fn windows_of_too_many_slices_have_a_state_of_their_own() {
+    let kind = |length, slide| {
+        let window = Window::hopping(TimeSpan(length), TimeSpan(slide));
+        let (id, rules) = (OperatorId(3), Rules::default());
+        let windows = AnyWindows::<u64, Row, Sum<i64>, _, _, _>::new(
+            id,
+            &window,
+            rules,
+            AtEnd,
+            Folded,
+            |row| row.amount,
+        );
+        windows.states()[0].kind
+    };
+    let own = "triggered_windows";
+    assert_eq!(kind(3_600_000_000, 1_000_003), own);
+    assert_eq!(kind(65_537, 2), own);
+    assert_ne!(kind(65_535, 2), own);
+    // A slice is as long as the slide: a record is in as many windows, so slices cost less.
+    assert_ne!(kind(86_400_000_000, 1_000_000), own);
+}
+
 /// Windows that are further apart than they are long, which Flink takes without a word: what lies in
 /// between is in none, and late for none.
 #[test]

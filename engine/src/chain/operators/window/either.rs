@@ -1,7 +1,8 @@
 //! Windows over slices where they can be, with a state of their own where they have to.
 //!
 //! Which of the two it is follows from what was asked for: slices are for windows whose bounds follow
-//! from the clock, that fire when they end and for late records only, and that keep no records. Both
+//! from the clock, that fire when they end and for late records only, and that keep no records, where a window
+//! is of no more slices than a firing can look up (`slices.rs`). Both
 //! say the same of such windows; a test holds them to it.
 
 use super::output::WindowOutput;
