@@ -115,6 +115,40 @@ fn a_budget_drops_the_oldest_or_refuses_the_new() {
 }
 
 #[test]
+fn a_smaller_budget_lets_go_what_is_too_much() {
+    let pattern = |max, over| {
+        move || begin(1).followed_by("second").when(|row| row.amount == 2).budget(max, over)
+    };
+    let cases =
+        [(OverBudget::DropOldest, ["0", "1", "2"]), (OverBudget::RefuseNew, ["4", "3", "2"])];
+    for (over, lost) in cases {
+        let mut store = Store::new();
+        assert_eq!(show(pattern(4, over), &mut store, &[1, 1, 1, 1]), (Vec::new(), 0));
+        let (left, over_budget_count) = show(pattern(2, over), &mut store, &[0, 0, 0, 0, 1]);
+        let lost = lost.map(|order| format!("{order} over budget"));
+        assert_eq!((left, over_budget_count), (lost.to_vec(), 3));
+    }
+}
+
+#[test]
+fn what_waits_for_the_end_of_the_input_has_no_timer() {
+    let more = || P::begin("more").when(|row| row.amount == 1).one_or_more().greedy();
+    let pattern = || more().consecutive();
+    let mut store = Store::new();
+    let mut waiting = matcher(pattern());
+    for time in 0..100_i64 {
+        let row = Row::new(time.unsigned_abs(), time % 2);
+        waiting.apply(&mut store, &header::<u64>(7, time), 7, pelton::record::Record::view(&row));
+        drain(&mut waiting, &mut store, at(time), |_, view| text(view));
+    }
+    assert_eq!((waiting.timer_count(), store.entry_count()), (0, 3), "one waits");
+    let mut ended = matcher(pattern());
+    ended.rebuild(&store, EventTime(99));
+    assert_eq!(drain(&mut ended, &mut store, ENDED, |_, view| text(view)), ["99"]);
+    assert_eq!(store.entry_count(), 0);
+}
+
+#[test]
 fn each_event_may_be_bound_to_the_one_before_it() {
     let pattern = || {
         let more = begin(1).one_or_more().followed_by("end").when(|row| row.amount == 2);

@@ -14,6 +14,8 @@
 //! 3. A key with an alarm has one place in the heap of timers, at or before its first alarm, and
 //!    that time is in its head. Places hold no offsets, as the log moves entries; a place that no head
 //!    knows any more is dropped when its time comes. [`PatternMatcher::rebuild`] makes the heap anew.
+//!    A run that waits for the end of the input has no place, which would stay until then: at the
+//!    end, all heads are walked.
 //! 4. What was emitted waits in the outbox, and no input, watermark or barrier passes before it has
 //!    left.
 //!
@@ -40,7 +42,7 @@ use super::turn::{Look, Turn};
 use crate::chain::operators::fold::Fold;
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{EventTime, Fixed, FrameHeader, Item, Key, KeyHash, Record, TimeSpan};
-use crate::state::{LogOffset, OperatorId, Store};
+use crate::state::{LogOffset, OperatorId, SlotCursor, Store};
 
 /// A pattern, compiled: what each shard's matcher is made from.
 pub(crate) struct Compiled<R: Record, A: Fold> {
@@ -65,6 +67,8 @@ pub struct PatternMatcher<K, R: Record, A: Fold, S> {
     pattern: Compiled<R, A>,
     selection: S,
     timers: BinaryHeap<Reverse<(EventTime, KeyHash)>>,
+    /// The keys whose runs have not been told of the end of the input.
+    ends: SlotCursor,
     outbox: Outbox,
     turn: Turn<A::State>,
     key: Vec<u8>,
@@ -92,6 +96,7 @@ where
             pattern,
             selection,
             timers: BinaryHeap::new(),
+            ends: SlotCursor::new(operator, None),
             outbox: Outbox::default(),
             turn: Turn::default(),
             key: Vec::new(),
@@ -120,6 +125,12 @@ where
     #[must_use]
     pub fn over_budget_count(&self) -> u64 {
         self.over_budget_count
+    }
+
+    /// How many places the heap of timers has.
+    #[must_use]
+    pub fn timer_count(&self) -> usize {
+        self.timers.len()
     }
 
     fn on_event(
@@ -222,11 +233,13 @@ where
         while self.turn.runs.len() > settings.partials_max {
             let present = self.turn.head.next_event;
             let is_new = |run: &Run<A::State>| run.tip.number == present;
+            // After a restart with a smaller budget, there may be too many that are not new.
+            let newest = self.turn.runs.len() - 1;
             let index = match settings.over_budget {
-                OverBudget::DropOldest => Some(0),
-                OverBudget::RefuseNew => self.turn.runs.iter().rposition(is_new),
+                OverBudget::DropOldest => 0,
+                OverBudget::RefuseNew => self.turn.runs.iter().rposition(is_new).unwrap_or(newest),
             };
-            let run = self.turn.runs.remove(index.expect("there were no more before this event"));
+            let run = self.turn.runs.remove(index);
             self.turn.changed = true;
             self.over_budget_count += 1;
             self.lose(state, key, header, run, Ending::OverBudget);
@@ -296,7 +309,7 @@ where
         }
         key.sweep(state, head, runs);
         let alarm = runs.iter().filter_map(Run::alarm).min();
-        if let Some(alarm) = alarm
+        if let Some(alarm) = alarm.filter(|alarm| *alarm < EventTime::MAX)
             && (head.armed == EventTime::MIN || alarm < head.armed)
         {
             head.armed = alarm;
@@ -308,7 +321,7 @@ where
     /// Looks at the first timer; says whether it was due.
     fn fire(&mut self, state: &mut Store, due: Due) -> bool {
         let Some(&Reverse((time, hash))) = self.timers.peek() else {
-            return false;
+            return due.ended && self.end_next(state);
         };
         if !due.ended && time - TimeSpan::micros(1) > due.watermark {
             return false;
@@ -318,17 +331,39 @@ where
             self.timers.pop();
             return true;
         };
+        self.end_runs(state, at, time);
+        true
+    }
+
+    /// Ends the runs of the head at `at` whose deadline is at or before `limit`.
+    fn end_runs(&mut self, state: &mut Store, at: LogOffset, limit: EventTime) {
         let mut bytes = std::mem::take(&mut self.key);
         bytes.clear();
         bytes.extend_from_slice(state.key(at));
-        let key = KeyOf { operator: self.operator, hash, key: &bytes };
+        let key = KeyOf { operator: self.operator, hash: state.hash(at), key: &bytes };
         self.turn.load(state, Some(at));
-        self.turn.head.armed = EventTime::MIN;
-        self.turn.changed = true;
-        self.expire(state, &key, time);
+        if self.turn.head.armed > EventTime::MIN {
+            self.turn.head.armed = EventTime::MIN;
+            self.turn.changed = true;
+        }
+        self.expire(state, &key, limit);
         self.save(state, &key);
         self.key = bytes;
-        true
+    }
+
+    /// Goes on to the next key, now that the input has ended, and ends what waits for that alone;
+    /// says whether there was a key. An earlier run may have done so: then nothing waits any more.
+    fn end_next(&mut self, state: &mut Store) -> bool {
+        if !self.pattern.automaton.states.iter().any(|state| state.end.is_some()) {
+            return false;
+        }
+        while let Some(at) = self.ends.next(state) {
+            if state.namespace(at) == 0 {
+                self.end_runs(state, at, EventTime::MAX);
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -368,7 +403,8 @@ where
     fn rebuild(&mut self, state: &Store, _: EventTime) {
         let heads = state.iter_operator(self.operator).filter(|at| state.namespace(*at) == 0);
         let places = heads.map(|at| (Head::read(state.value(at)).armed, state.hash(at)));
-        self.timers = places.filter(|(armed, _)| *armed > EventTime::MIN).map(Reverse).collect();
+        let is_armed = |armed| EventTime::MIN < armed && armed < EventTime::MAX;
+        self.timers = places.filter(|(armed, _)| is_armed(*armed)).map(Reverse).collect();
     }
 
     fn apply(

@@ -111,7 +111,7 @@ impl<S: Copy> Run<S> {
         self.open >> END_BIT & 1 == 1
     }
 
-    /// When it wants to be looked at, where it does.
+    /// When it wants to be looked at, where it does; [`EventTime::MAX`] is the end of the input.
     pub(super) fn alarm(&self) -> Option<EventTime> {
         (self.deadline < EventTime::MAX || self.awaits_end()).then_some(self.deadline)
     }
