@@ -433,3 +433,21 @@ fn entries_of_dedup_within_a_time_expire() {
     while store.maintain(ExpiryClock { event: EventTime(30_000_000), wall_micros: 0 }, u64::MAX) {}
     assert_eq!(store.entry_count(), 0);
 }
+
+#[test]
+fn an_emission_is_a_change_of_its_kind_in_its_header_too() {
+    fn kinds<Op: KeyedOperator<Key = u64, In = Row>>(mut operator: Op) -> Vec<Option<RowKind>> {
+        let mut store = Store::new();
+        let mut kind_of = |amount| {
+            let row = Row::new(0, amount);
+            let emission = operator.apply(&mut store, &header::<u64>(1, amount), 1, row.view());
+            operator.kind(&emission.expect("a change"))
+        };
+        vec![kind_of(1), kind_of(2)]
+    }
+    let expected = [Some(RowKind::Insert), Some(RowKind::UpdateAfter)];
+    let emit = Emit::EveryChange { update_before: false };
+    let read = |row: RowView<'_>, key: KeyOut<'_, '_, i64>| key.of(row.amount);
+    assert_eq!(kinds(DistinctCount::<_, _, i64, _>::new(ID, OTHER, emit, read)), expected);
+    assert_eq!(kinds(LastRows::new(ID, false)), expected);
+}

@@ -128,6 +128,11 @@ where
         ChangeView { kind, key, value }
     }
 
+    #[inline(always)]
+    fn kind(&self, (kind, _): &(RowKind, u64)) -> Option<RowKind> {
+        Some(*kind)
+    }
+
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
         let finals = due.ended && self.emit == Emit::AtEnd && !self.finals_done;
         if self.after.is_none() && finals {

@@ -110,6 +110,11 @@ impl<K: Key, I: Record> KeyedOperator for LastRows<K, I> {
         RankedRowView { kind, rank: 1, row }
     }
 
+    #[inline(always)]
+    fn kind(&self, kind: &RowKind) -> Option<RowKind> {
+        Some(*kind)
+    }
+
     fn advance(&mut self, _: &mut Store, _: Due) -> bool {
         self.update.is_some()
     }
