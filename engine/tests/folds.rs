@@ -385,3 +385,52 @@ fn what_is_no_number_is_left_out_of_quantiles() {
     let state = odd.into_iter().fold(Quantiles::<50, 16>::start(), Quantiles::<50, 16>::add);
     assert_eq!(state.count(), 3);
 }
+
+#[test]
+fn folds_of_one_layout_that_keep_something_else_say_so() {
+    struct Prices;
+    impl Bounds<2> for Prices {
+        const UPPER: [f64; 2] = [1.0, 10.0];
+    }
+    struct Ages;
+    impl Bounds<2> for Ages {
+        const UPPER: [f64; 2] = [18.0, 65.0];
+    }
+    let identities = [
+        Min::<i64>::identity(),
+        Max::<i64>::identity(),
+        Min::<Reverse<i64>>::identity(),
+        First::<i64>::identity(),
+        Last::<i64>::identity(),
+        FirstByTime::<i64>::identity(),
+        LastByTime::<i64>::identity(),
+        Ewma::<3>::identity(),
+        Ewma::<4>::identity(),
+        EwmaByTime::<3>::identity(),
+        EwmaByTime::<4>::identity(),
+        Largest::<i64, 3>::identity(),
+        Largest::<Reverse<i64>, 3>::identity(),
+        Largest::<(i64, Reverse<u64>), 3>::identity(),
+        Collect::<i64, KeepFirst, 3>::identity(),
+        Collect::<i64, KeepLast, 3>::identity(),
+        HyperLogLog::<16>::identity(),
+        Quantiles::<10, 64>::identity(),
+        Quantiles::<20, 64>::identity(),
+        Histogram::<Prices, 2>::identity(),
+        Histogram::<Ages, 2>::identity(),
+        <(Count, Min<i64>)>::identity(),
+        <(Count, Max<i64>)>::identity(),
+        Shared::<(Sum<i64>, First<i64>)>::identity(),
+    ];
+    assert_eq!(identities.iter().collect::<BTreeSet<_>>().len(), identities.len());
+    assert_eq!(<(Count, Max<Reverse<i64>>)>::identity(), "(, max of reverse)");
+    // Savepoints were written before folds had one.
+    assert_eq!(Count::identity() + &<(Count, Sum<i64>)>::identity(), "");
+}
+
+#[test]
+fn a_mean_of_the_largest_floats_does_not_overflow() {
+    let state =
+        [f64::MAX, -f64::MAX].into_iter().fold(Average::<f64>::start(), Average::<f64>::add);
+    assert_eq!(Average::<f64>::output(state), Some(0.0));
+}

@@ -104,11 +104,13 @@ fn operators_over_rows_describe_all_that_they_keep() {
     assert_eq!(states[0].identity, "within 9 us");
     of(LastRows::<Key, Row>::new(ID, true));
     let ranks = Ranks::Numbered { update_before: false };
-    of(TopN::<Key, Row, _, _, 5>::new(ID, ranks, |row| Reverse(row.amount)));
-    of(RunningOver::<Key, Row, (Moments, Last<i64>), _>::new(ID, |row| (0.5, row.amount)));
+    let states = of(TopN::<Key, Row, _, _, 5>::new(ID, ranks, |row| Reverse(row.amount)));
+    assert_eq!(states[0].identity, "the first 5, reverse");
+    let over = RunningOver::<Key, Row, (Moments, Last<i64>), _>::new(ID, |row| (0.5, row.amount));
+    assert_eq!(of(over)[0].identity, "(, last)");
     let bound = OverBound::Rows(20);
     let states = of(BoundedOver::<Key, Row, Max<i64>, _>::new(ID, bound, |row| row.amount));
-    assert_eq!(states[0].identity, "20 rows");
+    assert_eq!(states[0].identity, "20 rows, max");
     of(Lag::<Key, Row, _, _>::new(ID, 3, (0_u64, false), |row| (row.order, true)));
     of(Lead::<Key, Row, _, _>::new(ID, OTHER, 3, 0, |row| row.amount));
     let emit = Emit::EveryChange { update_before: false };

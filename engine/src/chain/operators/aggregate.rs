@@ -83,7 +83,7 @@ where
         vec![OperatorState {
             id: self.operator,
             kind: "aggregate",
-            identity: String::new(),
+            identity: V::identity(),
             key: K::layout(),
             values: vec![StateLayout::new("value", 0..=0, V::State::layout())],
         }]

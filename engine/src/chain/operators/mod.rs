@@ -68,6 +68,7 @@ pub use rows::{
 };
 pub use sorted::Sorted;
 pub(crate) use window::counts_problem;
+use window::listed;
 pub use window::{
     AnyWindows, AtEnd, Contents, Early, EveryRecords, Evict, Fire, Folded, Kept, LastRecords, Mode,
     OnClose, PaneSpec, PaneWindows, Rules, SlicedWindows, Timing, Trigger, TriggeredWindows,

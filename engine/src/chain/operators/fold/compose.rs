@@ -20,7 +20,7 @@
 
 use std::marker::PhantomData;
 
-use super::{Fold, Invertible, Merge};
+use super::{Fold, Invertible, Merge, identity_of_parts};
 use crate::record::Fixed;
 
 /// A tuple of folds that all take the same input.
@@ -42,6 +42,9 @@ macro_rules! tuples {
             }
             fn output(state: Self::State) -> Self::Output {
                 ($($fold::output(state.$at),)+)
+            }
+            fn identity() -> String {
+                identity_of_parts(&[$($fold::identity()),+])
             }
         }
 
@@ -67,6 +70,9 @@ macro_rules! tuples {
             }
             fn output(state: Self::State) -> Self::Output {
                 ($($fold::output(state.$at),)+)
+            }
+            fn identity() -> String {
+                identity_of_parts(&[$($fold::identity()),+])
             }
         }
 

@@ -66,6 +66,9 @@ impl<const HALF_LIFE: u64> Fold for Ewma<HALF_LIFE> {
     fn output(state: Decayed) -> Option<f64> {
         state.mean()
     }
+    fn identity() -> String {
+        format!("ewma, half-life {HALF_LIFE}")
+    }
 }
 
 impl<const HALF_LIFE: u64> Merge for Ewma<HALF_LIFE> {
@@ -95,6 +98,9 @@ impl<const HALF_LIFE_MICROS: u64> Fold for EwmaByTime<HALF_LIFE_MICROS> {
     }
     fn output(state: Decayed) -> Option<f64> {
         state.mean()
+    }
+    fn identity() -> String {
+        format!("ewma, half-life {HALF_LIFE_MICROS} us")
     }
 }
 

@@ -103,6 +103,15 @@ pub use pick::{First, FirstByTime, Last, LastByTime, Max, Min, Ranked};
 pub use several::{Collect, Collected, KeepFirst, KeepLast, Largest, WhenFull};
 pub use sketch::{Bins, Bounds, Histogram, HyperLogLog, QuantileSketch, Quantiles, Registers};
 
+/// The identities of parts, of which some have none.
+fn identity_of_parts(parts: &[String]) -> String {
+    if parts.iter().all(String::is_empty) {
+        String::new()
+    } else {
+        format!("({})", parts.join(", "))
+    }
+}
+
 /// The types that an operator is of, and holds none of.
 pub(in crate::chain::operators) type Kinds<K, I, V> = PhantomData<fn() -> (K, I, V)>;
 
@@ -120,6 +129,12 @@ pub trait Fold: Send + 'static {
     fn add(state: Self::State, input: Self::Input) -> Self::State;
     /// What the state says.
     fn output(state: Self::State) -> Self::Output;
+    /// What a kept state depends on beside its layout: folds of one layout that must not go on from
+    /// each other's states name themselves, and their parameters. Empty where the layout says it all.
+    #[must_use]
+    fn identity() -> String {
+        String::new()
+    }
 }
 
 /// A fold whose halves can be folded apart and put together, as slices of windows are.

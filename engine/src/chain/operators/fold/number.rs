@@ -168,7 +168,7 @@ impl Merge for Average<f64> {
             return earlier;
         }
         let share = later.count as f64 / count as f64;
-        MeanState { count, mean: earlier.mean + (later.mean - earlier.mean) * share }
+        MeanState { count, mean: earlier.mean * (1.0 - share) + later.mean * share }
     }
 }
 

@@ -5,13 +5,18 @@
 use std::cmp::{Ordering, Reverse};
 use std::marker::PhantomData;
 
-use super::{Fold, Merge};
+use super::{Fold, Merge, identity_of_parts};
 use crate::record::{Decimal, EventTime, Fixed};
 
 /// A fixed value with a total order. Floats are ordered by `total_cmp`, so NaN is the greatest.
 pub trait Ranked: Fixed {
     /// Which of both comes first.
     fn rank(&self, other: &Self) -> Ordering;
+    /// What the order depends on beside the layout, as `reverse`; empty for that of the values.
+    #[must_use]
+    fn identity() -> String {
+        String::new()
+    }
 }
 
 macro_rules! ranked {
@@ -50,6 +55,9 @@ impl<T: Ranked> Ranked for Reverse<T> {
     fn rank(&self, other: &Self) -> Ordering {
         other.0.rank(&self.0)
     }
+    fn identity() -> String {
+        named("reverse", &T::identity())
+    }
 }
 
 macro_rules! ranked_tuple {
@@ -59,6 +67,9 @@ macro_rules! ranked_tuple {
             fn rank(&self, other: &Self) -> Ordering {
                 Ordering::Equal$(.then_with(|| self.$at.rank(&other.$at)))+
             }
+            fn identity() -> String {
+                identity_of_parts(&[$($part::identity()),+])
+            }
         }
     };
 }
@@ -66,6 +77,11 @@ macro_rules! ranked_tuple {
 ranked_tuple!(A: 0, B: 1);
 ranked_tuple!(A: 0, B: 1, C: 2);
 ranked_tuple!(A: 0, B: 1, C: 2, D: 3);
+
+/// The identity of what picks by an order of that identity.
+pub(super) fn named(name: &str, order: &str) -> String {
+    if order.is_empty() { name.to_owned() } else { format!("{name} of {order}") }
+}
 
 /// Keeps the earlier of both unless `later` is asked for.
 #[inline(always)]
@@ -79,7 +95,7 @@ fn pick<T>(earlier: Option<T>, later: Option<T>, is_later: impl Fn(&T, &T) -> bo
 }
 
 macro_rules! picks {
-    ($($(#[$documentation:meta])* $name:ident<$bound:ident>, $kept:ty, $out:expr, $is_later:expr;)*) => {$(
+    ($($(#[$documentation:meta])* $name:ident<$bound:ident>, $identity:expr, $kept:ty, $out:expr, $is_later:expr;)*) => {$(
         $(#[$documentation])*
         #[derive(Debug)]
         pub struct $name<T>(PhantomData<fn() -> T>);
@@ -98,6 +114,9 @@ macro_rules! picks {
             fn output(state: Self::State) -> Option<T> {
                 state.map($out)
             }
+            fn identity() -> String {
+                $identity
+            }
         }
 
         impl<T: $bound> Merge for $name<T> {
@@ -111,17 +130,17 @@ macro_rules! picks {
 
 picks! {
     /// The least input; of equals the first.
-    Min<Ranked>, T, |kept| kept, |earlier, later| later.rank(earlier).is_lt();
+    Min<Ranked>, named("min", &T::identity()), T, |kept| kept, |earlier, later| later.rank(earlier).is_lt();
     /// The greatest input; of equals the first.
-    Max<Ranked>, T, |kept| kept, |earlier, later| later.rank(earlier).is_gt();
+    Max<Ranked>, named("max", &T::identity()), T, |kept| kept, |earlier, later| later.rank(earlier).is_gt();
     /// The input that arrived first.
-    First<Fixed>, T, |kept| kept, |_, _| false;
+    First<Fixed>, "first".to_owned(), T, |kept| kept, |_, _| false;
     /// The input that arrived last.
-    Last<Fixed>, T, |kept| kept, |_, _| true;
+    Last<Fixed>, "last".to_owned(), T, |kept| kept, |_, _| true;
     /// The input of the least time, which stands before it; of one time, the first to arrive.
-    FirstByTime<Fixed>, (EventTime, T), |kept: (EventTime, T)| kept.1,
+    FirstByTime<Fixed>, "first by time".to_owned(), (EventTime, T), |kept: (EventTime, T)| kept.1,
         |earlier, later| later.0 < earlier.0;
     /// The input of the greatest time, which stands before it; of one time, the last to arrive.
-    LastByTime<Fixed>, (EventTime, T), |kept: (EventTime, T)| kept.1,
+    LastByTime<Fixed>, "last by time".to_owned(), (EventTime, T), |kept: (EventTime, T)| kept.1,
         |earlier, later| later.0 >= earlier.0;
 }

@@ -4,6 +4,7 @@
 
 use std::marker::PhantomData;
 
+use super::pick::named;
 use super::{Fold, Merge, Ranked};
 use crate::record::Fixed;
 
@@ -30,6 +31,9 @@ impl<T: Ranked, const N: usize> Fold for Largest<T, N> {
     }
     fn output(state: Self::State) -> Self::Output {
         state
+    }
+    fn identity() -> String {
+        named("largest", &T::identity())
     }
 }
 
@@ -125,6 +129,9 @@ impl<T: Fixed, P: WhenFull, const N: usize> Fold for Collect<T, P, N> {
     }
     fn output(state: Self::State) -> Collected<T, N> {
         Collected { seen_count: state.0, items: Self::in_order(state) }
+    }
+    fn identity() -> String {
+        if P::DROPS_OLDEST { "collect the last" } else { "collect the first" }.to_owned()
     }
 }
 

@@ -52,7 +52,7 @@ where
         vec![OperatorState {
             id: self.operator,
             kind: "over",
-            identity: String::new(),
+            identity: V::identity(),
             key: K::layout(),
             values: vec![StateLayout::new("value", 0..=0, V::State::layout())],
         }]

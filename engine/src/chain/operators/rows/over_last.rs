@@ -28,6 +28,7 @@ use std::marker::PhantomData;
 
 use crate::chain::operators::exact_log::{Event, Log};
 use crate::chain::operators::fold::{Kinds, Merge};
+use crate::chain::operators::listed;
 use crate::chain::{KeyedOperator, OperatorState, StateLayout};
 use crate::record::{Fixed, FrameHeader, Key, KeyHash, Layout, Paired, Record, TimeSpan};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};
@@ -182,10 +183,11 @@ where
 
     fn states(&self) -> Vec<OperatorState> {
         let rows = Layout::Repeated(Box::new(Event::<V::State>::layout()));
-        let identity = match self.bound {
+        let bound = match self.bound {
             OverBound::Rows(count) => format!("{count} rows"),
             OverBound::Range(span) => format!("{} us", span.0),
         };
+        let identity = listed(&[bound, V::identity()]);
         vec![OperatorState {
             id: self.operator,
             kind: "over_last",

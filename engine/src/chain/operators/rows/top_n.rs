@@ -24,6 +24,7 @@
 
 use super::{RankedRow, RankedRowView};
 use crate::chain::operators::fold::{Kinds, Ranked};
+use crate::chain::operators::listed;
 use crate::chain::operators::sorted::FrameBuffer;
 use crate::chain::{Due, KeyedOperator, OperatorState, StateLayout};
 use crate::record::{Fixed, Frame, FrameHeader, Item, Key, KeyHash, Layout, Record, RowKind};
@@ -180,7 +181,7 @@ where
         vec![OperatorState {
             id: self.operator,
             kind: "top_n",
-            identity: format!("the first {N}"),
+            identity: listed(&[format!("the first {N}"), O::identity()]),
             key: K::layout(),
             values: vec![
                 StateLayout::new("ranks", 0..=0, head),

@@ -28,6 +28,7 @@ pub use last::LastRecords;
 pub(crate) use last::counts_problem;
 pub use output::{Timing, WindowOutput, WindowView};
 pub use sliced::{PaneSpec, PaneWindows, SlicedWindows};
+pub(super) use spec::listed;
 pub use spec::{Mode, Rules, Window, WindowProblem};
 pub use triggered::{
     AtEnd, Contents, Early, EveryRecords, Evict, Fire, Folded, Kept, OnClose, Place as WindowPlace,

@@ -309,7 +309,7 @@ impl Assigner {
 }
 
 /// What texts there are to say, with commas between them.
-pub(super) fn listed(parts: &[String]) -> String {
+pub(in crate::chain::operators) fn listed(parts: &[String]) -> String {
     let parts: Vec<&str> =
         parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
     parts.join(", ")

@@ -58,6 +58,9 @@ impl<B: Bounds<N>, const N: usize> Fold for Histogram<B, N> {
     fn output(state: Self::State) -> Self::Output {
         state
     }
+    fn identity() -> String {
+        format!("histogram, bounds {:?}", B::UPPER)
+    }
 }
 
 impl<B: Bounds<N>, const N: usize> Merge for Histogram<B, N> {

@@ -47,6 +47,9 @@ impl<const M: usize> Fold for HyperLogLog<M> {
     fn output(state: Registers<M>) -> u64 {
         estimate(&state, Self::RANK_BITS)
     }
+    fn identity() -> String {
+        format!("hyperloglog, {M} registers")
+    }
 }
 
 impl<const M: usize> Merge for HyperLogLog<M> {

@@ -203,6 +203,9 @@ impl<const E: u32, const N: usize> Fold for Quantiles<E, N> {
     fn output(state: Self::State) -> Self::Output {
         state
     }
+    fn identity() -> String {
+        format!("quantiles, error {E}, {N} bins")
+    }
 }
 
 impl<const E: u32, const N: usize> Merge for Quantiles<E, N> {

@@ -314,7 +314,7 @@ where
         vec![OperatorState {
             id: self.operator,
             kind: "sliced_windows",
-            identity: listed(&[self.window.identity(), self.rules.identity()]),
+            identity: listed(&[self.window.identity(), self.rules.identity(), V::identity()]),
             key: K::layout(),
             values: vec![StateLayout::new("slices", 0..=u64::MAX, V::State::layout())],
         }]
