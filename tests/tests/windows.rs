@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use pelton::chain::operators::{Early, Mode, PaneSpec, Sum, Timing, Window, Zone};
+use pelton::chain::operators::{Early, MatchOut, Matched, Mode, PaneSpec, Pattern, Sum, Timing, Window, Zone};
 use pelton::job::{SourceOptions, Splits};
 use pelton::record::{EventTime, RowKind, TimeSpan};
 use pelton::sim::Chance;
@@ -444,6 +444,59 @@ fn windows_that_cannot_work_are_refused_by_name() {
 #[pelton::record]
 struct Timeless {
     account: u32,
+}
+
+#[test]
+fn rows_and_patterns_of_a_time_are_refused_where_the_watermark_never_moves() {
+    let error_of = |job| {
+        let error = runs::run(&Settings { shard_count: 1, ..Settings::default() }, job);
+        error.unwrap_err().to_string()
+    };
+    let job = Job::new();
+    let (trades, input) = job.push::<Trade>(1);
+    let rows = trades
+        .key_by(|trade, key| key.of(trade.account))
+        .dedup_within(TimeSpan(5))
+        .named("firsts")
+        .collect();
+    let error = error_of(job);
+    assert!(error.contains("`firsts`") && error.contains("endless source never moves"), "{error}");
+    drop((rows, input));
+    let job = Job::new();
+    let (trades, input) = job.push::<Trade>(1);
+    let pattern = Pattern::<Trade>::begin("one").followed_by("other").within(TimeSpan(5));
+    let rows = trades
+        .key_by(|trade, key| key.of(trade.account))
+        .detect(pattern, |found: &Matched<'_, Trade>, out: MatchOut<'_, Timeless>| {
+            let account = found.first("one").map_or(0, |trade| trade.account);
+            out.emit(TimelessView { account });
+        })
+        .named("pairs")
+        .collect();
+    let error = error_of(job);
+    assert!(error.contains("`pairs`") && error.contains("endless source never moves"), "{error}");
+    drop((rows, input));
+}
+
+#[test]
+fn more_rows_than_a_key_has_room_for_are_refused_by_name() {
+    let error_of = |distance: u32| {
+        let job = Job::new();
+        let trades = job.records(vec![Trade { time: EventTime(1), account: 1, amount: 1 }]);
+        let keyed = trades.key_by(|trade, key| key.of(trade.account));
+        let rows = keyed
+            .lag(distance, 0, |trade| trade.amount)
+            .named("before")
+            .map(|(trade, _), out| out.emit(TimelessView { account: trade.account }))
+            .collect();
+        let ran = runs::run(&Settings::default(), job);
+        drop(rows);
+        ran.err().map(|error| error.to_string())
+    };
+    assert_eq!(error_of(4_095), None);
+    let error = error_of(4_096).unwrap();
+    assert!(error.contains("`before`") && error.contains("room for 4095"), "{error}");
+    assert!(error_of(u32::MAX).is_some());
 }
 
 #[test]

@@ -92,7 +92,7 @@ where
             )
         });
         root.graph
-            .add_check(root.name, move |time| problem.problem(time.has_field).map(Into::into));
+            .add_check(root.name, move |time| problem.problem(time.missing()).map(Into::into));
         Stream::new(root)
     }
 
@@ -119,7 +119,7 @@ where
             PatternMatcher::<K, R, A, _>::new(id, pattern.clone(), selection)
         });
         root.graph
-            .add_check(root.name, move |time| problem.problem(time.has_field).map(Into::into));
+            .add_check(root.name, move |time| problem.problem(time.missing()).map(Into::into));
         Stream::new(root)
     }
 }

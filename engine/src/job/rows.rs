@@ -15,6 +15,7 @@ use crate::state::OperatorId;
 use super::chain::Chain;
 use super::graph::SourceTime;
 use super::keyed::{Keyed, Order, TimeOrder};
+use super::limits;
 use super::stream::{Changelog, Stream};
 
 impl<R, K, C, F, O> Keyed<R, K, C, F, O>
@@ -74,9 +75,14 @@ where
         T: Ranked,
         G: for<'a> Fn(R::View<'a>) -> T + Clone + Send + Sync + 'static,
     {
-        Stream::new(self.operate("top_n", &[], move |id, _| {
+        let root = self.operate("top_n", &[], move |id, _| {
             TopN::<K, R, T, G, N>::new(id, ranks, read.clone())
-        }))
+        });
+        let place_bytes = <Option<(T, u64)>>::BYTES;
+        root.graph.add_check(root.name, move |_| {
+            too_many("table", N as u64, place_bytes).map(Into::into)
+        });
+        Stream::new(root)
     }
 
     /// Each record with a fold of its key's records up to it; see [`RunningOver`].
@@ -114,7 +120,7 @@ where
     }
 
     /// Each record with what `read` makes of its key's record `distance` before it, or `default`;
-    /// see [`Lag`].
+    /// see [`Lag`]. The values of one key take 32 KiB at most.
     pub fn lag<T, G>(
         self,
         distance: u32,
@@ -129,7 +135,10 @@ where
             Lag::<K, R, T, G>::new(id, distance, default, read.clone())
         });
         let count = distance.into();
-        root.graph.add_check(root.name, move |_| no_rows("distance", count).map(Into::into));
+        root.graph.add_check(root.name, move |_| {
+            let problem = no_rows("distance", count);
+            problem.or_else(|| too_many("distance", count, T::BYTES)).map(Into::into)
+        });
         Stream::new(root)
     }
 
@@ -179,7 +188,8 @@ where
     TimeOrder<H>: Order<R>,
 {
     /// Each record with a fold of its key's records of the last `span` of event time, itself among
-    /// them: those with a time in `[its own - span, its own]`. See [`BoundedOver`].
+    /// them: those with a time in `[its own - span, its own]`. See [`BoundedOver`]: the last span of
+    /// a key that falls silent stays in state.
     pub fn over_range<V, G>(
         self,
         span: TimeSpan,
@@ -208,6 +218,17 @@ fn no_rows(what: &'static str, count: u64) -> Option<RowsProblem> {
     (count == 0).then_some(RowsProblem::NoRows { what })
 }
 
+/// The room of a key's rows in one entry. Half of the shortest segment that may be asked for: the rest
+/// is for the key and the header.
+const ROWS_BYTES_MAX: u64 = limits::SEGMENT_BYTES_MIN as u64 / 2;
+
+fn too_many(what: &'static str, rows: u64, row_bytes: usize) -> Option<RowsProblem> {
+    // Before the rows is a number.
+    let room_bytes = ROWS_BYTES_MAX - u64::BYTES as u64;
+    let rows_max = room_bytes.checked_div(row_bytes as u64).unwrap_or(u64::MAX);
+    (rows > rows_max).then_some(RowsProblem::TooMany { what, rows, rows_max })
+}
+
 fn without_event_time(time: &SourceTime) -> Option<RowsProblem> {
-    (!time.has_field).then_some(RowsProblem::NoEventTime)
+    time.missing().map(|what| RowsProblem::NoEventTime { what })
 }

@@ -72,6 +72,17 @@ pub enum PatternError {
         /// The last step.
         step: Step,
     },
+    /// It has a length of time, and there is no event time.
+    #[error(
+        "the length of time of what begins with `{step}` needs event time, and {what}; give the record \
+         an `#[event_time]` field, and its source `SourceOptions::lateness`"
+    )]
+    NoEventTime {
+        /// The first step.
+        step: Step,
+        /// What is missing.
+        what: &'static str,
+    },
     /// More states than it may have.
     #[error("it has {found} {of}, and may have {expected_max}; make its repetitions shorter")]
     TooLarge {

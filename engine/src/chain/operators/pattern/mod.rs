@@ -55,12 +55,10 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Why it can't work on a stream whose records have a time, or none.
-    pub(crate) fn problem(&self, has_time: bool) -> Option<PatternError> {
-        let problem = "the length of time that it is given needs an `#[event_time]` field, and its \
-                       source's records have none";
-        let untimed = self.timed.filter(|_| !has_time);
-        self.error.or_else(|| untimed.map(|step| PatternError::Misplaced { step, problem }))
+    /// Why it can't work on a stream of whose event time that is missing, if anything is.
+    pub(crate) fn problem(&self, missing: Option<&'static str>) -> Option<PatternError> {
+        let untimed = |step| missing.map(|what| PatternError::NoEventTime { step, what });
+        self.error.or_else(|| self.timed.and_then(untimed))
     }
 }
 

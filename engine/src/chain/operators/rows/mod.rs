@@ -6,7 +6,7 @@
 //! | [`LastRows`] | its key's newest row, as a changelog | O(1) | a frame |
 //! | [`TopN`] | what it changes among the first N rows of its key, as a changelog | O(N) if it enters | N frames |
 //! | [`RunningOver`] | itself, and a fold of all up to it | O(1) | the fold's state |
-//! | [`BoundedOver`] | itself, and a fold of the last rows up to it | O(1) amortised | a state a row |
+//! | [`BoundedOver`] | itself, and a fold of the last rows up to it | O(1) amortised | a state a row, also of keys that fell silent |
 //! | [`Lag`] | itself, and a value of the k-th row before it | O(1) | k values |
 //! | [`Lead`] | the k-th row before it, and a value of this one | O(1) | k frames |
 //! | [`DistinctCount`] | how many different values its key has | O(1) | 8 bytes a key, and an entry a value |
@@ -75,9 +75,26 @@ pub enum RowsProblem {
         /// What of it.
         what: &'static str,
     },
+    /// More rows than the entry of a key has room for.
+    #[error(
+        "its {what} is {rows} rows, and a key has room for {rows_max} of their size; name fewer, or \
+         keep them as a list in a process function"
+    )]
+    TooMany {
+        /// What of it.
+        what: &'static str,
+        /// How many they are.
+        rows: u64,
+        /// How many there may be.
+        rows_max: u64,
+    },
     /// It needs event time.
     #[error(
-        "it needs event time, but its source's records have none: mark a field `#[event_time]`"
+        "it needs event time, and {what}; give the record an `#[event_time]` field, and its source \
+         `SourceOptions::lateness`"
     )]
-    NoEventTime,
+    NoEventTime {
+        /// What is missing.
+        what: &'static str,
+    },
 }

@@ -21,6 +21,10 @@
 //! worst-case constant time", DEBS 2017), whose worst case is O(1) too: it was refused for its three
 //! pointers and twice the merges.
 //!
+//! Rows leave when a later one of their key comes, not when the watermark passes: a key that falls
+//! silent keeps its last rows, those of one span, for ever. So do not use a range where keys come and
+//! go without end, such as sessions; a window there lets go of its keys.
+//!
 //! Rows of one time are in the order in which they are applied, and the later ones are not in the range
 //! of the earlier ones: SQL's peers would have to wait for the watermark to pass each time.
 
@@ -83,6 +87,9 @@ impl<S: Fixed> Fixed for Head<S> {
 }
 
 /// Each record with the fold of its key's last rows. `F` reads the fold's input.
+///
+/// State: a fold's state and 16 bytes for each row that is kept, and a head a key. None of it expires:
+/// a key that falls silent keeps its last rows, also those of an [`OverBound::Range`].
 #[derive(Debug)]
 pub struct BoundedOver<K, I, V, F> {
     operator: OperatorId,

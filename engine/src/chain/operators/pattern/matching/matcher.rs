@@ -115,7 +115,7 @@ where
         selection: S,
     ) -> Result<Self, PatternError> {
         let (pattern, verdict) = Compiled::of(pattern);
-        match verdict.problem(true) {
+        match verdict.problem(None) {
             Some(error) => Err(error),
             None => Ok(Self::new(operator, pattern, selection)),
         }
