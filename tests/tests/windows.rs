@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use pelton::chain::operators::{Early, MatchOut, Matched, Mode, PaneSpec, Pattern, Sum, Timing, Window, Zone};
+use pelton::chain::operators::{
+    Early, MatchOut, Matched, Mode, PaneSpec, Pattern, Sum, Timing, Window, Zone,
+};
 use pelton::job::{SourceOptions, Splits};
 use pelton::record::{EventTime, RowKind, TimeSpan};
 use pelton::sim::Chance;
