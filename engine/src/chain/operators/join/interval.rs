@@ -30,6 +30,7 @@ use std::marker::PhantomData;
 use super::super::pair::{PairOperator, Side};
 use super::buckets::{Buckets, Place, Whose};
 use super::kind::{JoinKind, Kinds, Pairs};
+use super::sides::Sides;
 use crate::chain::{Due, KeyFn, OperatorState, StateLayout};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Layout, Record, TimeSpan};
 use crate::state::{EntryKey, OperatorId, Store};
@@ -87,9 +88,7 @@ type Expiry = Reverse<(EventTime, KeyHash, i64, Side)>;
 pub struct IntervalJoin<K, L, R, FL, FR, J> {
     marks: OperatorId,
     interval: Interval,
-    left: Buckets,
-    right: Buckets,
-    keys: (FL, FR),
+    sides: Sides<K, L, R, FL, FR>,
     expiries: BinaryHeap<Expiry>,
     closing: Option<Closing>,
     /// The key of what closes.
@@ -115,20 +114,11 @@ where
         Self {
             marks: operator,
             interval,
-            left: Buckets::of_side(operator, Side::Left, width),
-            right: Buckets::of_side(operator, Side::Right, width),
-            keys,
+            sides: Sides::new(operator, width, keys),
             expiries: BinaryHeap::new(),
             closing: None,
             key: Vec::new(),
             kinds: PhantomData,
-        }
-    }
-
-    fn side(&self, side: Side) -> &Buckets {
-        match side {
-            Side::Left => &self.left,
-            Side::Right => &self.right,
         }
     }
 
@@ -146,14 +136,7 @@ where
 
     /// From when on no partner of any row of a bucket can come.
     fn expires(&self, side: Side, bucket: i64) -> EventTime {
-        self.interval.partners(side, self.side(side).last_of(bucket)).1
-    }
-
-    fn with_key<T>(&self, side: Side, frame: Frame<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
-        match side {
-            Side::Left => K::with_bytes(self.keys.0.key(frame.view::<L>()), then),
-            Side::Right => K::with_bytes(self.keys.1.key(frame.view::<R>()), then),
-        }
+        self.interval.partners(side, self.sides.of(side).last_of(bucket)).1
     }
 
     fn mark<'k>(&self, side: Side, whose: Whose<'k>, place: Place) -> EntryKey<'k> {
@@ -173,7 +156,7 @@ where
         time: EventTime,
         from: Option<IntervalEmission>,
     ) -> Option<IntervalEmission> {
-        let others = self.side(came.other());
+        let others = self.sides.of(came.other());
         let (first, last) = self.interval.partners(came, time);
         let mut place =
             from.map_or(Place { bucket: others.bucket_of(first), index: 0 }, |emission| Place {
@@ -225,7 +208,7 @@ where
                 if Self::marks(closing.side) {
                     store.delete(&self.mark(closing.side, whose, Place { bucket, index }));
                 }
-                self.side(closing.side).remove_last(store, whose, bucket);
+                self.sides.of(closing.side).remove_last(store, whose, bucket);
             }
             self.closing = None;
         }
@@ -256,24 +239,21 @@ where
     const HAS_DUE: bool = true;
 
     fn states(&self) -> Vec<OperatorState> {
-        let key = K::layout();
         let Interval { lower, upper } = self.interval;
         let marks = OperatorState {
             id: self.marks,
             kind: "interval_join",
             identity: format!("{} join, {} to {} us", J::NAME, lower.0, upper.0),
-            key: key.clone(),
+            key: K::layout(),
             values: vec![StateLayout::new("matched", 0..=u64::MAX, Layout::Unit)],
         };
-        let left = self.left.states::<L>("join_left", &key);
-        let right = self.right.states::<R>("join_right", &key);
-        [marks].into_iter().chain(left).chain(right).collect()
+        self.sides.states(marks)
     }
 
     fn rebuild(&mut self, state: &Store, _: EventTime) {
         self.expiries.clear();
         for side in [Side::Left, Side::Right] {
-            let buckets = *self.side(side);
+            let buckets = *self.sides.of(side);
             for (hash, bucket) in buckets.all(state) {
                 let expires = self.expires(side, bucket);
                 self.expiries.push(Reverse((expires, hash, bucket, side)));
@@ -290,16 +270,16 @@ where
     ) -> Option<IntervalEmission> {
         let header = frame.header();
         let (hash, time) = (header.key_hash, header.event_time);
-        let bucket = self.side(came).bucket_of(time);
+        let bucket = self.sides.of(came).bucket_of(time);
         let expires = self.expires(came, bucket);
-        let (first, added) = self.with_key(came, frame, |key| {
+        let (first, added) = self.sides.with_key(came, frame, |key| {
             let whose = Whose { hash, key };
             let first = self.find(state, whose, came, time, None);
             // A row that nobody can be a partner of any more need not wait for one.
             let is_over = expires <= due.watermark && !Self::keeps(came);
             let is_decided = first.is_some() && J::PAIRS != Pairs::Each && came == Side::Left;
             let added = (!is_over && !is_decided).then(|| {
-                let place = self.side(came).add(state, whose, bucket, frame);
+                let place = self.sides.of(came).add(state, whose, bucket, frame);
                 if Self::marks(came) && first.is_some() {
                     state.insert(&self.mark(came, whose, place), 0);
                 }
@@ -325,9 +305,9 @@ where
         frame: Frame<'a>,
     ) -> (FrameHeader, <Self::Out as Item>::View<'a>) {
         let header = frame.header();
-        let partner = self.with_key(emission.came, frame, |key| {
+        let partner = self.sides.with_key(emission.came, frame, |key| {
             let whose = Whose { hash: header.key_hash, key };
-            self.side(emission.came.other()).get(state, whose, emission.partner)
+            self.sides.of(emission.came.other()).get(state, whose, emission.partner)
         });
         let event_time = header.event_time.max(partner.header().event_time);
         let (left, right) = match emission.came {
@@ -345,7 +325,7 @@ where
         frame: Frame<'_>,
     ) -> Option<IntervalEmission> {
         let header = frame.header();
-        self.with_key(emission.came, frame, |key| {
+        self.sides.with_key(emission.came, frame, |key| {
             let whose = Whose { hash: header.key_hash, key };
             if Self::marks(emission.came.other()) {
                 let mark = self.mark(emission.came.other(), whose, emission.partner);
@@ -369,7 +349,7 @@ where
             if time > due.watermark && !due.ended {
                 return false;
             }
-            let Some(head) = self.side(side).any_head(state, hash, bucket) else {
+            let Some(head) = self.sides.of(side).any_head(state, hash, bucket) else {
                 while self.expiries.peek() == Some(&Reverse((time, hash, bucket, side))) {
                     self.expiries.pop();
                 }
@@ -386,7 +366,7 @@ where
     fn due<'s>(&'s self, state: &'s Store) -> (FrameHeader, <Self::Out as Item>::View<'s>) {
         let closing = self.closing.expect("asked only after `advance` answered `true`");
         let whose = Whose { hash: closing.hash, key: &self.key };
-        let frame = self.side(closing.side).get(state, whose, closing.next);
+        let frame = self.sides.of(closing.side).get(state, whose, closing.next);
         let view = match closing.side {
             Side::Left => J::view::<L, R>(Some(frame.view::<L>()), None),
             Side::Right => J::view::<L, R>(None, Some(frame.view::<R>())),

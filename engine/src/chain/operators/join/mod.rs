@@ -15,6 +15,7 @@ mod interval;
 mod kind;
 mod ordered;
 mod regular;
+mod sides;
 mod window;
 
 pub use as_of::AsOfJoin;

@@ -31,6 +31,7 @@ use std::marker::PhantomData;
 use super::super::pair::{PairOperator, Side};
 use super::buckets::{Buckets, Place, Whose};
 use super::kind::{JoinKind, Kinds, Pairs};
+use super::sides::Sides;
 use crate::chain::{Due, KeyFn, OperatorState, StateLayout};
 use crate::record::{
     Changed, ChangedView, EventTime, Fixed, Frame, FrameHeader, Item, Key, KeyHash, Record,
@@ -76,9 +77,7 @@ type Expiry = Reverse<(EventTime, KeyHash, i64, Side)>;
 pub struct RegularJoin<K, L, R, FL, FR, J> {
     operator: OperatorId,
     ttl: Option<TimeSpan>,
-    left: Buckets,
-    right: Buckets,
-    keys: (FL, FR),
+    sides: Sides<K, L, R, FL, FR>,
     expiries: BinaryHeap<Expiry>,
     unknown_count: u64,
     moved: Vec<u8>,
@@ -103,20 +102,11 @@ where
         Self {
             operator,
             ttl,
-            left: Buckets::of_side(operator, Side::Left, width),
-            right: Buckets::of_side(operator, Side::Right, width),
-            keys,
+            sides: Sides::new(operator, width, keys),
             expiries: BinaryHeap::new(),
             unknown_count: 0,
             moved: Vec::new(),
             kinds: PhantomData,
-        }
-    }
-
-    fn side(&self, side: Side) -> &Buckets {
-        match side {
-            Side::Left => &self.left,
-            Side::Right => &self.right,
         }
     }
 
@@ -128,18 +118,11 @@ where
     }
 
     fn bucket_of(&self, side: Side, time: EventTime) -> i64 {
-        if self.ttl.is_some() { self.side(side).bucket_of(time) } else { 0 }
+        if self.ttl.is_some() { self.sides.of(side).bucket_of(time) } else { 0 }
     }
 
     fn expires(&self, side: Side, bucket: i64) -> EventTime {
-        self.ttl.map_or(EventTime::MAX, |ttl| self.side(side).last_of(bucket) + ttl)
-    }
-
-    fn with_key<T>(&self, side: Side, frame: Frame<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
-        match side {
-            Side::Left => K::with_bytes(self.keys.0.key(frame.view::<L>()), then),
-            Side::Right => K::with_bytes(self.keys.1.key(frame.view::<R>()), then),
-        }
+        self.ttl.map_or(EventTime::MAX, |ttl| self.sides.of(side).last_of(bucket) + ttl)
     }
 
     fn entry<'k>(&self, whose: Whose<'k>) -> EntryKey<'k> {
@@ -171,9 +154,9 @@ where
     fn add(&mut self, store: &mut Store, side: Side, frame: Frame<'_>) -> bool {
         let header = frame.header();
         let bucket = self.bucket_of(side, header.event_time);
-        let (place, count) = self.with_key(side, frame, |key| {
+        let (place, count) = self.sides.with_key(side, frame, |key| {
             let whose = Whose { hash: header.key_hash, key };
-            let place = self.side(side).add(store, whose, bucket, frame);
+            let place = self.sides.of(side).add(store, whose, bucket, frame);
             let grown = |(count, first, last): Extent| {
                 if count == 0 {
                     (1, bucket, bucket)
@@ -197,7 +180,7 @@ where
     fn take_back(&mut self, store: &mut Store, side: Side, frame: Frame<'_>) -> Option<bool> {
         let hash = frame.header().key_hash;
         let mut moved = std::mem::take(&mut self.moved);
-        let was_last = self.with_key(side, frame, |key| {
+        let was_last = self.sides.with_key(side, frame, |key| {
             let whose = Whose { hash, key };
             let entry = store.find(&self.entry(whose))?;
             let (count, first, last): Extent = store.field(entry, Self::at(side));
@@ -205,7 +188,7 @@ where
                 return None;
             }
             let place = self.find_equal(store, whose, side, frame, (first, last))?;
-            self.side(side).remove(store, whose, place, &mut moved);
+            self.sides.of(side).remove(store, whose, place, &mut moved);
             self.shrink(store, whose, side, 1, first);
             Some(count == 1)
         });
@@ -221,7 +204,7 @@ where
         frame: Frame<'_>,
         (first, last): (i64, i64),
     ) -> Option<Place> {
-        let buckets = self.side(side);
+        let buckets = self.sides.of(side);
         let places = (first..=last).rev().flat_map(|bucket| {
             let count = buckets.count(store, whose, bucket);
             (0..count).rev().map(move |index| Place { bucket, index })
@@ -252,7 +235,7 @@ where
         turns: bool,
     ) -> Option<RegularEmission> {
         let hash = frame.header().key_hash;
-        let (count, first, last) = self.with_key(came, frame, |key| {
+        let (count, first, last) = self.sides.with_key(came, frame, |key| {
             let entry = store.find(&self.entry(Whose { hash, key }));
             entry.map_or((0, 0, -1), |entry| store.field::<Extent>(entry, Self::at(came.other())))
         });
@@ -304,8 +287,8 @@ where
         mut emission: RegularEmission,
     ) -> Option<RegularEmission> {
         let hash = frame.header().key_hash;
-        let others = self.side(emission.came.other());
-        self.with_key(emission.came, frame, |key| {
+        let others = self.sides.of(emission.came.other());
+        self.sides.with_key(emission.came, frame, |key| {
             let whose = Whose { hash, key };
             while emission.partner.bucket <= emission.bucket_last {
                 if emission.partner.index == 0 {
@@ -336,7 +319,7 @@ where
         let whose = Whose { hash: store.hash(head), key };
         let bucket = store.namespace(head).cast_signed();
         let count: u32 = store.field(head, 0);
-        while self.side(side).remove_last(store, whose, bucket) {}
+        while self.sides.of(side).remove_last(store, whose, bucket) {}
         // Buckets expire in their order.
         self.shrink(store, whose, side, u64::from(count), bucket.saturating_add(1));
     }
@@ -363,7 +346,6 @@ where
     }
 
     fn states(&self) -> Vec<OperatorState> {
-        let key = K::layout();
         let rows = OperatorState {
             id: self.operator,
             kind: "join",
@@ -371,12 +353,10 @@ where
                 Some(ttl) => format!("{} join, rows live {} us", J::NAME, ttl.0),
                 None => format!("{} join", J::NAME),
             },
-            key: key.clone(),
+            key: K::layout(),
             values: vec![StateLayout::new("rows", 0..=0, <(Extent, Extent) as Fixed>::layout())],
         };
-        let left = self.left.states::<L>("join_left", &key);
-        let right = self.right.states::<R>("join_right", &key);
-        [rows].into_iter().chain(left).chain(right).collect()
+        self.sides.states(rows)
     }
 
     fn rebuild(&mut self, state: &Store, _: EventTime) {
@@ -385,7 +365,7 @@ where
             return;
         }
         for side in [Side::Left, Side::Right] {
-            let buckets = *self.side(side);
+            let buckets = *self.sides.of(side);
             for (hash, bucket) in buckets.all(state) {
                 self.expiries.push(Reverse((self.expires(side, bucket), hash, bucket, side)));
             }
@@ -423,9 +403,9 @@ where
         let header = frame.header();
         let kind = Self::kind_of(&emission);
         let partner = || {
-            self.with_key(emission.came, frame, |key| {
+            self.sides.with_key(emission.came, frame, |key| {
                 let whose = Whose { hash: header.key_hash, key };
-                self.side(emission.came.other()).get(state, whose, emission.partner)
+                self.sides.of(emission.came.other()).get(state, whose, emission.partner)
             })
         };
         let (own, other) = match emission.what {
@@ -475,7 +455,7 @@ where
             && time <= due.watermark
             && !due.ended
         {
-            match self.side(side).any_head(state, hash, bucket) {
+            match self.sides.of(side).any_head(state, hash, bucket) {
                 Some(head) => self.expire(state, side, head, &mut key),
                 None => {
                     self.expiries.pop();

@@ -24,6 +24,7 @@ use super::super::pair::{PairOperator, Side};
 use super::super::window::PaneSpec;
 use super::buckets::{Buckets, Place, Whose};
 use super::kind::{JoinKind, Kinds, Pairs};
+use super::sides::Sides;
 use crate::chain::{Due, KeyFn, OperatorState, StateLayout};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, KeyHash, Layout, Record};
 use crate::state::{EntryKey, OperatorId, Store};
@@ -51,9 +52,7 @@ pub struct WindowJoin<K, L, R, FL, FR, J> {
     /// Keeps, for each key and window that has rows, an entry: whose windows are to be closed.
     operator: OperatorId,
     spec: PaneSpec,
-    left: Buckets,
-    right: Buckets,
-    keys: (FL, FR),
+    sides: Sides<K, L, R, FL, FR>,
     heap: BinaryHeap<Closes>,
     closing: Option<Closing>,
     key: Vec<u8>,
@@ -88,28 +87,12 @@ where
         Self {
             operator,
             spec,
-            left: Buckets::of_side(operator, Side::Left, width),
-            right: Buckets::of_side(operator, Side::Right, width),
-            keys,
+            sides: Sides::new(operator, width, keys),
             heap: BinaryHeap::new(),
             closing: None,
             key: Vec::new(),
             late_count: 0,
             kinds: PhantomData,
-        }
-    }
-
-    fn side(&self, side: Side) -> &Buckets {
-        match side {
-            Side::Left => &self.left,
-            Side::Right => &self.right,
-        }
-    }
-
-    fn with_key<T>(&self, side: Side, frame: Frame<'_>, then: impl FnOnce(&[u8]) -> T) -> T {
-        match side {
-            Side::Left => K::with_bytes(self.keys.0.key(frame.view::<L>()), then),
-            Side::Right => K::with_bytes(self.keys.1.key(frame.view::<R>()), then),
         }
     }
 
@@ -124,7 +107,7 @@ where
 
     /// A time on the grid on which slices begin.
     fn slice(&self, time: EventTime) -> i64 {
-        self.left.bucket_of(EventTime(time.0 - self.spec.offset.0))
+        self.sides.of(Side::Left).bucket_of(EventTime(time.0 - self.spec.offset.0))
     }
 
     fn window<'k>(&self, whose: Whose<'k>, end: EventTime) -> EntryKey<'k> {
@@ -142,7 +125,7 @@ where
         last: i64,
     ) -> Option<Place> {
         while place.bucket <= last {
-            if place.index < self.side(side).count(store, whose, place.bucket) {
+            if place.index < self.sides.of(side).count(store, whose, place.bucket) {
                 return Some(place);
             }
             place = Place { bucket: place.bucket + 1, index: 0 };
@@ -195,7 +178,7 @@ where
             self.spec.slide.0 / greatest_common_divisor(self.spec.length.0, self.spec.slide.0);
         for slice in closing.first..closing.first + slices {
             for side in [Side::Left, Side::Right] {
-                while self.side(side).remove_last(store, whose, slice) {}
+                while self.sides.of(side).remove_last(store, whose, slice) {}
             }
         }
     }
@@ -239,7 +222,6 @@ where
     }
 
     fn states(&self) -> Vec<OperatorState> {
-        let key = K::layout();
         let PaneSpec { length, slide, offset } = self.spec;
         let windows = OperatorState {
             id: self.operator,
@@ -251,12 +233,10 @@ where
                 slide.0,
                 offset.0
             ),
-            key: key.clone(),
+            key: K::layout(),
             values: vec![StateLayout::new("open", 0..=u64::MAX, Layout::Unit)],
         };
-        let left = self.left.states::<L>("join_left", &key);
-        let right = self.right.states::<R>("join_right", &key);
-        [windows].into_iter().chain(left).chain(right).collect()
+        self.sides.states(windows)
     }
 
     fn rebuild(&mut self, state: &Store, _: EventTime) {
@@ -278,9 +258,9 @@ where
             return None;
         }
         let mut heap = std::mem::take(&mut self.heap);
-        self.with_key(side, frame, |key| {
+        self.sides.with_key(side, frame, |key| {
             let whose = Whose { hash, key };
-            self.side(side).add(state, whose, self.slice(time), frame);
+            self.sides.of(side).add(state, whose, self.slice(time), frame);
             for end in self.ends(time).filter(|end| *end > due.watermark) {
                 if state.find_or_insert(&self.window(whose, end), 0).1 {
                     heap.push(Reverse((end, hash)));
@@ -330,8 +310,10 @@ where
     fn due<'s>(&'s self, state: &'s Store) -> (FrameHeader, <Self::Out as Item>::View<'s>) {
         let closing = self.closing.expect("asked only after `advance` answered `true`");
         let whose = Whose { hash: closing.hash, key: &self.key };
-        let left = closing.left.map(|at| self.left.get(state, whose, at).view::<L>());
-        let right = closing.right.map(|at| self.right.get(state, whose, at).view::<R>());
+        let left =
+            closing.left.map(|at| self.sides.of(Side::Left).get(state, whose, at).view::<L>());
+        let right =
+            closing.right.map(|at| self.sides.of(Side::Right).get(state, whose, at).view::<R>());
         let header = FrameHeader::at_time(closing.hash, closing.end);
         let ordinal = header.ordinal_of(closing.number);
         (FrameHeader { ordinal, ..header }, J::view::<L, R>(left, right))
