@@ -51,6 +51,7 @@ where
         if T::AT_END_ONLY
             && C::IS_FOLDED
             && let Some(sliced) = SlicedWindows::new(operator, window, rules, read.clone())
+            && !sliced.has_too_many_slices()
         {
             return Self::Sliced(sliced);
         }

@@ -7,9 +7,7 @@
 //! ```
 //!
 //! A slice is as long as the greatest common divisor of all lengths and slides, so that each window
-//! is a whole number of slices. Windows that would be of too many are not cut: an hour that moves on by
-//! 1,000,003 us is of 3.6 G slices, and each firing looks all of them up. Where a slice is as long as
-//! the slide, a record is in as many windows as a window has slices, so cutting never costs more. All is wider than times, so nothing saturates.
+//! is a whole number of slices. All is wider than times, so nothing saturates.
 
 use super::super::grid::to_time;
 use super::super::spec::{Window, WindowKind};
@@ -42,8 +40,7 @@ pub(super) struct Slices {
 }
 
 impl Slices {
-    /// The slices of windows whose bounds do not depend on records or on a calendar; none if a window
-    /// would be of too many.
+    /// The slices of windows whose bounds do not depend on records or on a calendar.
     pub(super) fn of(window: &Window) -> Option<Self> {
         let micros = |span: TimeSpan| i128::from(span.0);
         let (lengths, slide, is_cumulating): (Vec<i128>, _, _) = match window.kind() {
@@ -58,10 +55,6 @@ impl Slices {
             }
         };
         let slice_micros = lengths.iter().copied().fold(slide, greatest_common_divisor);
-        let length_max = lengths.iter().copied().fold(slide, i128::max);
-        if slice_micros < slide && length_max / slice_micros > SLICES_MAX {
-            return None;
-        }
         let offset = micros(window.offset_span());
         let origin = offset.rem_euclid(slice_micros);
         // The slice at which window 0 starts.
@@ -75,6 +68,13 @@ impl Slices {
         let families = lengths.into_iter().map(family).collect();
         let [slice_micros, origin] = [slice_micros, origin].map(to_time);
         Some(Self { slice_micros, origin, has_gaps, families })
+    }
+
+    /// Whether a window is of more slices than its firing should look up: an hour that moves on by
+    /// 1,000,003 us is of 3.6 G. Where a slice is as long as the slide, a record is in as many windows
+    /// as a window has slices, so cutting never costs more.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.families.iter().any(|family| family.slide > 1 && family.length > SLICES_MAX)
     }
 
     pub(super) fn slice_of(&self, time: EventTime) -> i128 {

@@ -94,6 +94,11 @@ where
     V: Merge,
     F: for<'a> Fn(I::View<'a>) -> V::Input,
 {
+    /// Whether a firing has more slices to look up than the windows should be cut into.
+    pub(in super::super) fn has_too_many_slices(&self) -> bool {
+        self.slices.are_too_many()
+    }
+
     /// Windows over what `read` makes of each record; `None` for windows that have no slices, as
     /// sessions.
     ///
