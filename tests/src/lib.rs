@@ -8,5 +8,6 @@ pub mod oracle;
 pub mod patterns;
 mod rows;
 pub mod runs;
+mod shapes;
 pub mod simulated;
 mod windows;
