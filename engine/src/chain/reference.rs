@@ -73,9 +73,14 @@ impl<T: Send + Sync + 'static> Reference<T> {
         let replaced = std::mem::replace(&mut tables.current, Arc::new(table));
         tables.replaced.push(replaced);
         // Alone with this handle: no shard has it, and none can get it again.
-        tables.replaced.retain(|table| Arc::strong_count(table) > 1);
+        let unused = |table: &mut Arc<T>| Arc::strong_count(table) == 1;
+        let freed: Vec<_> = tables.replaced.extract_if(.., unused).collect();
         // Release: pairs with the load in `Reader::look`, though the lock orders the tables.
-        self.shared.version.fetch_add(1, Ordering::Release) + 1
+        let version = self.shared.version.fetch_add(1, Ordering::Release) + 1;
+        drop(tables);
+        // Large tables are freed while the lock is not held.
+        drop(freed);
+        version
     }
 
     fn reader(&self) -> Reader<T> {

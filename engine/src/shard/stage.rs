@@ -121,6 +121,10 @@ impl<B: Body> RingStage<B> {
 
     /// Emits what the wall clock has made due. A refused item of it leaves before any frame is run.
     fn drain_wall(&mut self, context: &mut TurnContext<'_>) -> Flow {
+        // The end has been sent, and nothing leaves behind it.
+        if self.inputs.ended() {
+            return Flow::Ready;
+        }
         let is_due = |at: i64| at <= context.wall_micros;
         let is_time = self.body.next_wall_micros().is_some_and(is_due) && self.body.is_at_rest();
         if is_time || self.body.owes_due() {

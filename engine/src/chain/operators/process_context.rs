@@ -301,6 +301,7 @@ fn shared_map<K: Key, T: Fixed>(
 ) -> Map<'static, K, T> {
     let (operator, declared) = shared.expect("a function with shared state has a broadcast stream");
     declared.check(StateKind::Map, map.name);
+    assert!(map.name.ttl.is_none(), "a shared map has no time to live: shards would differ");
     Map::new(Place { operator, hash: NO_KEY, key: &[], name: map.name, now: i64::MIN })
 }
 

@@ -174,6 +174,10 @@ where
                 }
                 place.index += 1;
             }
+            // The last bucket may be the last one that there is.
+            if place.bucket == last_bucket {
+                break;
+            }
             place = Place { bucket: place.bucket + 1, index: 0 };
         }
         None

@@ -8,13 +8,16 @@ use crate::chain::{KeyFn, OperatorState};
 use crate::record::{Frame, Key, Record};
 use crate::state::OperatorId;
 
+/// The types that both sides are of, and hold none of.
+type Rows<K, L, R> = PhantomData<fn() -> (K, L, R)>;
+
 /// Both sides of a join of rows `L` and `R` by a key `K`.
 #[derive(Debug)]
 pub(super) struct Sides<K, L, R, FL, FR> {
     left: Buckets,
     right: Buckets,
     keys: (FL, FR),
-    kinds: PhantomData<fn() -> (K, L, R)>,
+    kinds: Rows<K, L, R>,
 }
 
 impl<K, L, R, FL, FR> Sides<K, L, R, FL, FR>
