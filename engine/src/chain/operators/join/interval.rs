@@ -122,16 +122,9 @@ where
         }
     }
 
-    const fn keeps(side: Side) -> bool {
-        match side {
-            Side::Left => J::KEEPS_LEFT,
-            Side::Right => J::KEEPS_RIGHT,
-        }
-    }
-
     /// Whether it matters which rows of a side have found a partner.
-    const fn marks(side: Side) -> bool {
-        Self::keeps(side) || (matches!(J::PAIRS, Pairs::OnceALeft) && matches!(side, Side::Left))
+    fn marks(side: Side) -> bool {
+        J::keeps(side) || (matches!(J::PAIRS, Pairs::OnceALeft) && matches!(side, Side::Left))
     }
 
     /// From when on no partner of any row of a bucket can come.
@@ -201,7 +194,7 @@ where
             let whose = Whose { hash: closing.hash, key: &self.key };
             if closing.next.index < closing.count {
                 let mark = self.mark(closing.side, whose, closing.next);
-                if Self::keeps(closing.side) && store.find(&mark).is_none() {
+                if J::keeps(closing.side) && store.find(&mark).is_none() {
                     return true;
                 }
                 self.pass();
@@ -280,7 +273,7 @@ where
             let whose = Whose { hash, key };
             let first = self.find(state, whose, came, time, None);
             // A row that nobody can be a partner of any more need not wait for one.
-            let is_over = expires <= due.watermark && !Self::keeps(came);
+            let is_over = expires <= due.watermark && !J::keeps(came);
             let is_decided = first.is_some() && J::PAIRS != Pairs::Each && came == Side::Left;
             let added = (!is_over && !is_decided).then(|| {
                 let place = self.sides.of(came).add(state, whose, bucket, frame);

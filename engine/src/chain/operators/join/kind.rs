@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::super::merge::Joined;
+use super::super::pair::Side;
 use crate::record::{Item, Record};
 
 /// The types that a join is of, and holds none of.
@@ -29,6 +30,15 @@ pub trait JoinKind: Send + 'static {
     const KEEPS_LEFT: bool;
     /// Whether right rows without a partner leave.
     const KEEPS_RIGHT: bool;
+    /// Whether rows of a side without a partner leave.
+    #[inline(always)]
+    #[must_use]
+    fn keeps(side: Side) -> bool {
+        match side {
+            Side::Left => Self::KEEPS_LEFT,
+            Side::Right => Self::KEEPS_RIGHT,
+        }
+    }
     /// What leaves.
     type Out<L: Record, R: Record>: Item;
     /// It; a side that is missing is one that the kind lets be missing.

@@ -110,13 +110,6 @@ where
         }
     }
 
-    const fn keeps(side: Side) -> bool {
-        match side {
-            Side::Left => J::KEEPS_LEFT,
-            Side::Right => J::KEEPS_RIGHT,
-        }
-    }
-
     fn bucket_of(&self, side: Side, time: EventTime) -> i64 {
         if self.ttl.is_some() { self.sides.of(side).bucket_of(time) } else { 0 }
     }
@@ -250,7 +243,7 @@ where
             turns,
         };
         let own = match J::PAIRS {
-            Pairs::Each => count == 0 && Self::keeps(came),
+            Pairs::Each => count == 0 && J::keeps(came),
             Pairs::OnceALeft => count > 0 && came == Side::Left,
             Pairs::Never => count == 0 && came == Side::Left,
         };
@@ -274,8 +267,7 @@ where
     /// What of a partner leaves first: where it comes to be alone or ceases to, that goes before a
     /// pair that comes, and behind one that goes.
     fn first_of_partner(&self, emission: &RegularEmission) -> What {
-        let alone =
-            emission.turns && (J::PAIRS != Pairs::Each || Self::keeps(emission.came.other()));
+        let alone = emission.turns && (J::PAIRS != Pairs::Each || J::keeps(emission.came.other()));
         if alone && (emission.comes || J::PAIRS != Pairs::Each) { What::Alone } else { What::Pair }
     }
 
@@ -430,7 +422,7 @@ where
         frame: Frame<'_>,
     ) -> Option<RegularEmission> {
         let each = J::PAIRS == Pairs::Each;
-        let turns = emission.turns && Self::keeps(emission.came.other());
+        let turns = emission.turns && J::keeps(emission.came.other());
         match emission.what {
             What::Own => None,
             What::Alone if each && emission.comes => {
