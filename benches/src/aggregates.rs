@@ -128,8 +128,9 @@ impl Bench<'_> {
             for (hash, arrival) in hashes.iter_mut().zip(arrivals) {
                 *hash = arrival.hash;
             }
-            operator.touch(&store, &hashes[..arrivals.len()]);
-            for Arrival { key, hash, time, sale } in arrivals {
+            operator.touch(&mut store, &hashes[..arrivals.len()]);
+            for (index, Arrival { key, hash, time, sale }) in arrivals.iter().enumerate() {
+                store.turn_to(index);
                 let event_time = EventTime(*time);
                 let header = FrameHeader { key_hash: *hash, event_time, ..FrameHeader::default() };
                 if let Some(emission) = operator.apply(&mut store, &header, *key, sale.view()) {

@@ -362,8 +362,9 @@ impl Fed for Change<u64, i64> {
                 let mut hashes = [KeyHash::default(); TOUCHED_MAX];
                 let headers = batch.chunks(frame_len).map(|frame| Frame::new(frame).key_hash());
                 let count = hashes.iter_mut().zip(headers).map(|(to, hash)| *to = hash).count();
-                operator.touch(&store, &hashes[..count]);
-                for frame in batch.chunks(frame_len).map(Frame::new) {
+                operator.touch(&mut store, &hashes[..count]);
+                for (index, frame) in batch.chunks(frame_len).map(Frame::new).enumerate() {
+                    store.turn_to(index);
                     let (header, view) = (frame.header(), frame.view::<Bid>());
                     let emission = operator.apply(&mut store, &header, view.bidder, view);
                     let emission = emission.expect("every change is told");

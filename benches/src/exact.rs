@@ -143,9 +143,10 @@ fn run_operator(records: &[Arrival], lengths: [TimeSpan; WINDOWS], batch: usize)
             for (hash, record) in hashes.iter_mut().zip(records) {
                 *hash = record.hash;
             }
-            operator.touch(&store, &hashes[..records.len()]);
+            operator.touch(&mut store, &hashes[..records.len()]);
         }
-        for record in records {
+        for (index, record) in records.iter().enumerate() {
+            store.turn_to(index);
             let header = FrameHeader {
                 key_hash: record.hash,
                 event_time: EventTime(record.time),

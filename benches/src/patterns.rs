@@ -156,8 +156,9 @@ fn run_operator(records: &[Arrival]) -> (u64, u64, u64) {
         for (hash, record) in hashes.iter_mut().zip(records) {
             *hash = record.hash;
         }
-        operator.touch(&store, &hashes[..records.len()]);
-        for Arrival { hash, time, payment } in records {
+        operator.touch(&mut store, &hashes[..records.len()]);
+        for (index, Arrival { hash, time, payment }) in records.iter().enumerate() {
+            store.turn_to(index);
             let event_time = EventTime(*time);
             let header = FrameHeader { key_hash: *hash, event_time, ..FrameHeader::default() };
             operator.apply(&mut store, &header, payment.card, payment.view());

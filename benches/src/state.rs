@@ -145,11 +145,11 @@ fn count_in_store(store: &mut Store, records: &[(KeyHash, u64)], batch: usize) -
             }
             store.touch(OPERATOR, &hashes[..records.len()]);
         }
-        for &(hash, key) in records {
+        for (index, &(hash, key)) in records.iter().enumerate() {
             let bytes = key.to_le_bytes();
-            let (offset, _) = store.find_or_insert(&entry_key(hash, &bytes), 8);
-            let offset = store.writable(offset);
-            sum += store.update(offset, 0, |count: u64| count + 1) - 1;
+            store.turn_to(index);
+            let add = |count: Option<u64>| count.unwrap_or(0) + 1;
+            sum += store.upsert(&entry_key(hash, &bytes), add).1 - 1;
         }
     }
     sum

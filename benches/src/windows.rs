@@ -113,8 +113,9 @@ where
         let start = cpu_ns(&clock);
         for few in batch.chunks(TOUCHED_MAX) {
             let hashes: Vec<KeyHash> = few.iter().map(|arrival| arrival.hash).collect();
-            operator.touch(&store, &hashes);
-            for Arrival { hash, key, reading } in few {
+            operator.touch(&mut store, &hashes);
+            for (index, Arrival { hash, key, reading }) in few.iter().enumerate() {
+                store.turn_to(index);
                 let (key_hash, event_time) = (*hash, reading.time);
                 let header = FrameHeader { key_hash, event_time, ..FrameHeader::default() };
                 let late = operator.apply(&mut store, &header, *key, *reading);

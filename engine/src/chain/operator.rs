@@ -33,7 +33,7 @@ pub trait KeyedOperator: Send + 'static {
 
     /// Brings the state of the next few records' keys into the cache, before they are applied. A
     /// hint: it may do nothing, and the body may leave it out.
-    fn touch(&self, _state: &Store, _hashes: &[KeyHash]) {}
+    fn touch(&self, _state: &mut Store, _hashes: &[KeyHash]) {}
 
     /// How many records came after all that they belong to had closed, and were dropped. Only what
     /// comes back from idleness can be so late: the rest is sorted out at the source.

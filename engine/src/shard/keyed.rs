@@ -89,7 +89,7 @@ where
     }
 
     #[inline(always)]
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         self.operator.touch(state, hashes);
     }
 

@@ -21,7 +21,7 @@ pub(crate) trait Body: Send {
     /// Whether there is state to freeze at a barrier.
     const KEEPS_STATE: bool = true;
     /// Brings the state of the next few frames' keys nearer: a hint.
-    fn touch(&self, _state: &Store, _hashes: &[KeyHash]) {}
+    fn touch(&self, _state: &mut Store, _hashes: &[KeyHash]) {}
     /// How many records the operator has dropped as too late for anything.
     fn dropped_count(&self) -> u64;
     /// Runs one frame. After `Blocked` the same frame is run again.
@@ -183,10 +183,11 @@ impl<B: Body> RingStage<B> {
             return (0, Stopped::Empty);
         }
         let mut at = 0;
-        let mut touched_to = 0;
+        let (mut touched_to, mut turn) = (0, 0);
         while at < frames.len() {
             if at == touched_to {
-                touched_to = touch(&self.body, &self.store, frames, at);
+                touched_to = touch(&self.body, &mut self.store, frames, at);
+                turn = 0;
             }
             let frame = Frame::new(&frames[at..]);
             if let Some(marker) = frame.marker() {
@@ -196,11 +197,13 @@ impl<B: Body> RingStage<B> {
                 return (at, Stopped::Budget);
             }
             *context.position = frame.position();
+            self.store.turn_to(turn);
             if self.body.run(&mut self.store, input.side, frame, due).is_blocked() {
                 return (at, Stopped::Blocked);
             }
             context.budget -= 1;
             at += frame.frame_bytes();
+            turn += 1;
             if self.owes_maintenance {
                 return (at, Stopped::AtRest);
             }
@@ -286,7 +289,7 @@ const TOUCHED_MAX: usize = 32;
 
 /// Touches the state of the frames from `at` on; answers where it stopped.
 #[inline(always)]
-fn touch<B: Body>(body: &B, state: &Store, frames: &[u8], mut at: usize) -> usize {
+fn touch<B: Body>(body: &B, state: &mut Store, frames: &[u8], mut at: usize) -> usize {
     let mut hashes = [KeyHash(0); TOUCHED_MAX];
     let mut count = 0;
     while count < TOUCHED_MAX && at < frames.len() {

@@ -172,6 +172,16 @@ impl Arena {
         self.regions[segment].bytes_mut(place)
     }
 
+    /// The bytes from an offset that may be stale to its segment's end, if they are of the tail.
+    #[inline(always)]
+    pub(super) fn tail_mut(&mut self, offset: LogOffset) -> Option<&mut [u8]> {
+        if offset.0 < self.frozen_to.max(1) {
+            return None;
+        }
+        let (segment, place) = self.locate(offset);
+        Some(self.regions.get_mut(segment)?.bytes_mut(place))
+    }
+
     /// What lies at an offset that may be stale: an entry that is gone, in a segment that is gone.
     #[inline(always)]
     pub(super) fn room_at(&self, offset: LogOffset) -> Option<Entry<'_>> {

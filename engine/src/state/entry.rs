@@ -240,6 +240,14 @@ pub(super) fn value_mut(entry: &mut [u8]) -> &mut [u8] {
     &mut entry[at..at + value_bytes]
 }
 
+/// The value of the live entry of `key`, which is one `T`. Where it lies follows from the key.
+#[inline(always)]
+pub(super) fn field_mut<'a, T: Fixed>(entry: &'a mut [u8], key: &EntryKey<'_>) -> &'a mut [u8] {
+    debug_assert_eq!(Entry(entry).value_bytes(), T::BYTES, "the value is one `T`");
+    let at = HEADER_BYTES + key.key.len().next_multiple_of(8);
+    &mut entry[at..at + T::BYTES]
+}
+
 /// Marks an entry dead, and links it before `next_free`.
 pub(super) fn bury(entry: &mut [u8], next_free: u64) {
     next_free.write(entry);

@@ -3,7 +3,8 @@
 //! Takes a mixed hash; hands on the offset of the entry that has it.
 //!
 //! A slot is `tag (16 bits) | offset (48 bits)`, or 0. The tag is bits 36 to 51 of the hash: above
-//! those that choose the slot, below the 12 that choose the shard and so are alike on it.
+//! those that choose the slot, below the 12 that choose the shard and so are alike on it. Its lowest
+//! bit is set, so that no tag fits an empty slot.
 //!
 //! Invariants
 //! 1. Linear probing without tombstones: between an entry's home slot and its slot none is empty.
@@ -16,6 +17,10 @@
 //!   old  |.........|### ## ####  ### ##|     . moved, empty    # still here
 //!       start    progress
 //! ```
+//!
+//! Why at most half full: a probe that goes on is a branch that the processor guesses wrong. At 11/16
+//! a count by key took 35 ns instead of 31 at 10,000 keys and 79 instead of 62 at 10 million (two paired runs).
+//! The price is 13 bytes a key.
 //!
 //! Why grow step by step: doubling in one go reads every entry's hash, a cache miss each, and its
 //! shard would stand still for all of them. Here each insertion while the table grows moves
@@ -58,12 +63,18 @@ impl Index {
 
     /// An index with room for `entry_count` entries.
     pub(super) fn with_capacity(entry_count: u64) -> Self {
-        let slot_count = (entry_count * 16 / 11 + 1).next_power_of_two().max(SLOTS_MIN);
+        let slot_count = (entry_count * 2 + 1).next_power_of_two().max(SLOTS_MIN);
         Self { table: Table::new(slot_count), growth: None, entry_count: 0 }
     }
 
     pub(super) fn entry_count(&self) -> u64 {
         self.entry_count
+    }
+
+    /// Whether the table, leaving out one that it grows from, takes at most `bytes`.
+    #[inline(always)]
+    pub(super) fn is_within(&self, bytes: u64) -> bool {
+        self.table.slot_count() * 8 <= bytes
     }
 
     pub(super) fn table_bytes(&self) -> u64 {
@@ -82,7 +93,7 @@ impl Index {
         let mut at = hash & table.mask;
         loop {
             let word = table.get(at);
-            if word >> OFFSET_BITS == tag(hash) && word != 0 {
+            if word >> OFFSET_BITS == tag(hash) {
                 let offset = LogOffset(word & OFFSET_MASK);
                 if is_right(offset) {
                     return Some(offset);
@@ -135,7 +146,7 @@ impl Index {
     ) {
         if self.growth.is_some() {
             self.move_some(&hash_of);
-        } else if (self.entry_count + 1) * 16 > self.table.slot_count() * 11 {
+        } else if (self.entry_count + 1) * 2 > self.table.slot_count() {
             self.grow();
             self.move_some(&hash_of);
         }
@@ -281,7 +292,7 @@ impl Table {
 
 #[inline(always)]
 fn tag(hash: u64) -> u64 {
-    (hash >> 36) & 0xffff
+    (hash >> 36) & 0xffff | 1
 }
 
 #[inline(always)]

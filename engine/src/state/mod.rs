@@ -48,6 +48,7 @@
 //! expected to wait in the fault; that is to be measured, and is no figure yet. Only sealed segments that a disk has are mapped, and only above the memory
 //! budget.
 
+mod ahead;
 mod arena;
 mod cursor;
 mod entry;

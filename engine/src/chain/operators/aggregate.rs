@@ -75,7 +75,7 @@ where
 
     const HAS_DUE: bool = true;
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
     }
 
@@ -102,24 +102,22 @@ where
         key: K::View<'_>,
         view: I::View<'_>,
     ) -> Option<Self::Emission> {
-        let (offset, added) = K::with_bytes(key, |bytes| {
+        let mut kept = None;
+        let (offset, after) = K::with_bytes(key, |bytes| {
             let (operator, hash) = (self.operator, header.key_hash);
             let key = EntryKey { operator, hash, key: bytes, namespace: 0 };
-            state.find_or_insert(&key, V::State::BYTES)
-        });
-        let offset = state.writable(offset);
-        let mut before = V::start();
-        let after = state.update(offset, 0, |kept| {
-            before = if added { before } else { kept };
-            V::add(before, (self.read)(view))
+            state.upsert(&key, |before| {
+                kept = before;
+                V::add(before.unwrap_or_else(V::start), (self.read)(view))
+            })
         });
         let (kind, value) = match self.emit {
             Emit::AtEnd => return None,
-            Emit::EveryChange { .. } if added => (RowKind::Insert, after),
+            Emit::EveryChange { .. } if kept.is_none() => (RowKind::Insert, after),
             Emit::EveryChange { update_before: false } => (RowKind::UpdateAfter, after),
             Emit::EveryChange { update_before: true } => {
                 self.after = Some((*header, offset));
-                (RowKind::UpdateBefore, before)
+                (RowKind::UpdateBefore, kept.unwrap_or_else(V::start))
             }
         };
         Some(AggregateEmission { kind, value: V::output(value) })

@@ -294,7 +294,7 @@ where
         }]
     }
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
         for &hash in hashes {
             let bytes = state.guess(self.operator, hash);

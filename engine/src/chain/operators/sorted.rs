@@ -158,7 +158,7 @@ where
         self.inner.next_wall_micros()
     }
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         if !self.waits {
             self.inner.touch(state, hashes);
         }

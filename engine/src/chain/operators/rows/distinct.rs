@@ -56,7 +56,7 @@ where
 
     const HAS_DUE: bool = true;
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
     }
 
@@ -100,15 +100,13 @@ where
         if !is_new {
             return None;
         }
-        let (offset, added) = K::with_bytes(key, |bytes| {
+        let (offset, count) = K::with_bytes(key, |bytes| {
             let key = EntryKey { operator: self.operator, hash, key: bytes, namespace: 0 };
-            state.find_or_insert(&key, u64::BYTES)
+            state.upsert(&key, |count: Option<u64>| count.unwrap_or(0) + 1)
         });
-        let offset = state.writable(offset);
-        let count = state.update(offset, 0, |count: u64| count + 1);
         let kind = match self.emit {
             Emit::AtEnd => return None,
-            Emit::EveryChange { .. } if added => RowKind::Insert,
+            Emit::EveryChange { .. } if count == 1 => RowKind::Insert,
             Emit::EveryChange { update_before: false } => RowKind::UpdateAfter,
             Emit::EveryChange { update_before: true } => {
                 self.after = Some((*header, offset));

@@ -78,7 +78,7 @@ impl<K: Key, I: Record> KeyedOperator for FirstRows<K, I> {
     type Out = I;
     type Emission = ();
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
     }
 

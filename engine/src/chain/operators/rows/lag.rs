@@ -55,7 +55,7 @@ where
     type Out = Paired<I, T>;
     type Emission = T;
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
     }
 

@@ -55,7 +55,7 @@ impl<K: Key, I: Record> KeyedOperator for LastRows<K, I> {
 
     const HAS_DUE: bool = true;
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
     }
 

@@ -44,7 +44,7 @@ where
     type Out = Paired<I, V::Output>;
     type Emission = V::Output;
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
     }
 
@@ -66,14 +66,10 @@ where
         key: K::View<'_>,
         view: I::View<'_>,
     ) -> Option<V::Output> {
-        let (offset, added) = K::with_bytes(key, |bytes| {
+        let (_, after) = K::with_bytes(key, |bytes| {
             let (operator, hash) = (self.operator, header.key_hash);
             let key = EntryKey { operator, hash, key: bytes, namespace: 0 };
-            state.find_or_insert(&key, V::State::BYTES)
-        });
-        let offset = state.writable(offset);
-        let after = state.update(offset, 0, |kept| {
-            V::add(if added { V::start() } else { kept }, (self.read)(view))
+            state.upsert(&key, |before| V::add(before.unwrap_or_else(V::start), (self.read)(view)))
         });
         Some(V::output(after))
     }

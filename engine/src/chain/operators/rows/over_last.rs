@@ -184,7 +184,7 @@ where
     type Out = Paired<I, V::Output>;
     type Emission = V::Output;
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
     }
 

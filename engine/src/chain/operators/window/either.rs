@@ -84,7 +84,7 @@ where
 
     const HAS_DUE: bool = true;
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         either!(self, windows => windows.touch(state, hashes));
     }
 

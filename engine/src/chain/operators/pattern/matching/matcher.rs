@@ -381,7 +381,7 @@ where
 
     const HAS_DUE: bool = true;
 
-    fn touch(&self, state: &Store, hashes: &[KeyHash]) {
+    fn touch(&self, state: &mut Store, hashes: &[KeyHash]) {
         state.touch(self.operator, hashes);
     }
 
