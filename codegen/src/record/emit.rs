@@ -138,6 +138,7 @@ fn schema(input: &RecordInput) -> TokenStream {
             }
         }
     });
+    let is_fixed = input.fields.iter().all(|field| field.text_bytes().is_none());
     let index = match input.fields.iter().position(|field| field.event_time) {
         Some(index) => quote!(::core::option::Option::Some(#index)),
         None => quote!(::core::option::Option::None),
@@ -148,6 +149,7 @@ fn schema(input: &RecordInput) -> TokenStream {
             fields: &[#(#fields),*],
             event_time_index: #index,
         };
+        const IS_FIXED: bool = #is_fixed;
     }
 }
 

@@ -19,6 +19,8 @@ pub trait Record: Item + Sized + Send + Sync {
 
     /// Names, types and fingerprint.
     const SCHEMA: Schema;
+    /// Whether the rkyv bytes are [`Record::Archived`] alone: no text lies beside it.
+    const IS_FIXED: bool = false;
 
     /// The view of an owned record.
     fn view(&self) -> Self::View<'_>;
