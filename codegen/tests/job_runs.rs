@@ -210,6 +210,10 @@ pub mod chain {
     where
         F: for<'o, 'a> Fn(<C::Item as Item>::View<'a>, KeyOut<'o, 'a, K>),
     {
+        pub fn reading(self, reads: Result<&[&str], &str>) -> Self {
+            assert!(reads.is_ok_and(|fields| fields.contains(&"user")), "all uses are visible");
+            self
+        }
         pub fn count(self) -> Changelog<K, u64, Counts<K>> {
             let mut counts = BTreeMap::new();
             self.0.run(&mut |view| {

@@ -12,6 +12,7 @@ mod head;
 mod listing;
 mod names;
 mod parts;
+mod reading;
 mod sharing;
 mod signature;
 #[cfg(test)]
@@ -70,6 +71,7 @@ fn rewrite(kind: Kind, arguments: TokenStream, mut function: ItemFn) -> syn::Res
     let mut errors = Errors::default();
     errors.take(sharing::share(&mut function));
     errors.take(closures::hand_on(&mut function));
+    reading::say_reads(&mut function);
     errors.take(names::name_operators(&mut function));
     if !streams.is_empty() {
         errors.take(parts::name_parts(&mut function));

@@ -62,6 +62,7 @@ fn the_job_of_the_readme() {
             clicks
                 .filter(|c| c.page != "about_us")
                 .key_by(move |c, __key| __key.of(c.user))
+                .reading(::core::result::Result::Ok(&["user"]))
                 .count()
                 .named("clicks_per_user")
         }
@@ -354,4 +355,48 @@ fn the_listing_holds_the_expansion_and_notes_of_operators() {
     for part in ["binding: \"kept\"", "text: \"|a| a.x > 1\"", "__out.emit(a)", "name: \"job\""] {
         assert!(text.contains(part), "no {part} in {text}");
     }
+}
+
+#[track_caller]
+fn assert_reads(calls: &str, reads: &str) {
+    let text = expanded(&format!("fn job(s: Stream<A>) -> Changelog<u64, u64> {{ s{calls} }}"));
+    let joined = |text: &str| text.replace(|c: char| c.is_whitespace() || c == ',', "");
+    let (text, expected) =
+        (joined(&text), joined(&format!(".reading(::core::result::Result::{reads}")));
+    assert!(text.contains(&expected), "{expected} in {text}");
+}
+
+#[test]
+fn the_fields_that_are_read_are_named_where_every_use_is_in_sight() {
+    let both = r#"Ok(&["amount", "user"])"#;
+    assert_reads(".key_by(|c| c.user).sum(|c| c.amount)", both);
+    assert_reads(".key_by(|c| (c).user.len()).sum(|c: AView| { let x = c.amount; x + 1 })", both);
+    assert_reads(".key_by(|c| c.user).windows::<Sum<i64>, _>(spec, |c| c.amount * 2)", both);
+    assert_reads(".key_by(|AView { user, .. }| user).aggregate::<F, _>(|c| (c.amount, ()))", both);
+    assert_reads(".key_by(|c| c.time.0).count()", r#"Ok(&["time"])"#);
+    assert_reads(".key_by(|c| c.r#type).aggregate::<Count, _>(|_| ())", r#"Ok(&["type"])"#);
+    assert_reads(".key_by(|_| 0).count()", "Ok(&[])");
+}
+
+#[test]
+fn a_use_of_the_whole_record_is_told() {
+    let whole = r#"Err("the closure of `sum` uses `c` as a whole")"#;
+    for body in ["rate(c)", "c.rate()", "{ let d = c; d.amount }", "Pair { c }.c.amount", "f(&c)"] {
+        assert_reads(&format!(".key_by(|c| c.user).sum(|c| {body})"), whole);
+    }
+    for body in ["dbg!(c).amount", "len(format!(\"{c:?}\"))", "len(format!(\"{}\", c.user))"] {
+        assert_reads(&format!(".key_by(|c| c.user).sum(|c| {body})"), whole);
+    }
+    let apart = r#"Err("the closure of `sum` takes its record apart")"#;
+    assert_reads(".key_by(|c| c.user).sum(|&c| c.amount)", apart);
+    let unseen = r#"Err("`sum` is given a function whose body is not in sight")"#;
+    assert_reads(".key_by(|c| c.user).sum(amount)", unseen);
+}
+
+#[test]
+fn operators_that_keep_records_get_them_whole() {
+    let keeps = "fn job(s: Stream<A>) -> Stream<A> { s.key_by(|c| c.user).dedup() }";
+    assert!(!expanded(keeps).contains("reading"));
+    let waits = "fn job(s: Stream<A>) -> Stream<A> { s.key_by(|c| c.a).in_time_order(|c| c.b).sum(|c| c.d) }";
+    assert!(!expanded(waits).contains("reading"));
 }

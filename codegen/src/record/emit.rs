@@ -107,6 +107,7 @@ fn record_impl(input: &RecordInput) -> TokenStream {
     let schema = schema(input);
     let (to_view, from_view) = conversions(input);
     let event_time = event_time(input);
+    let narrowed = narrowed(input);
     let encode = encode(input);
     let text = text(input);
     let layout = layout(input);
@@ -117,6 +118,7 @@ fn record_impl(input: &RecordInput) -> TokenStream {
             #to_view
             #from_view
             #event_time
+            #narrowed
             #encode
             #layout
             #text
@@ -138,7 +140,10 @@ fn schema(input: &RecordInput) -> TokenStream {
             }
         }
     });
-    let is_fixed = input.fields.iter().all(|field| field.text_bytes().is_none());
+    let is_fixed = !input.has_text();
+    let texts = input.fields.iter().enumerate().filter(|(_, field)| field.is_text());
+    let texts = texts.filter_map(|(index, _)| 1_u64.checked_shl(u32::try_from(index).ok()?));
+    let texts = texts.fold(0, |bits, bit| bits | bit);
     let index = match input.fields.iter().position(|field| field.event_time) {
         Some(index) => quote!(::core::option::Option::Some(#index)),
         None => quote!(::core::option::Option::None),
@@ -150,6 +155,7 @@ fn schema(input: &RecordInput) -> TokenStream {
             event_time_index: #index,
         };
         const IS_FIXED: bool = #is_fixed;
+        const TEXTS: u64 = #texts;
     }
 }
 
@@ -192,6 +198,35 @@ fn event_time(input: &RecordInput) -> TokenStream {
             #parameter: <Self as ::pelton::record::Item>::View<'_>,
         ) -> ::core::option::Option<::pelton::record::EventTime> {
             #body
+        }
+    }
+}
+
+/// The view without some texts; nothing where there are none.
+fn narrowed(input: &RecordInput) -> TokenStream {
+    let kept = input.fields.iter().enumerate().filter_map(|(index, field)| {
+        let ident = &field.ident;
+        let bit = 1_u64.checked_shl(u32::try_from(index).ok()?)?;
+        let none = match (field.is_text(), field.is_optional()) {
+            (true, false) => quote!(""),
+            (true, true) => quote!(::core::option::Option::None),
+            (false, _) => return None,
+        };
+        Some(quote!(#ident: if kept & #bit == 0 { #none } else { view.#ident }))
+    });
+    let kept: Vec<_> = kept.collect();
+    if kept.is_empty() {
+        return TokenStream::new();
+    }
+    let view_name = &input.view_name;
+    let rest = (kept.len() < input.fields.len()).then(|| quote!(..view));
+    quote! {
+        #[inline]
+        fn narrowed(
+            view: <Self as ::pelton::record::Item>::View<'_>,
+            kept: u64,
+        ) -> <Self as ::pelton::record::Item>::View<'_> {
+            #view_name { #(#kept,)* #rest }
         }
     }
 }

@@ -37,7 +37,8 @@ mod stateless;
 pub use blueprint::{Blueprint, ExchangeId, Wiring};
 pub use described::{OperatorState, SHARED_KIND, StateLayout};
 pub use exchange::{
-    Broadcast, BroadcastBlueprint, ByKey, ByPosition, Exchange, ExchangeBlueprint, Local, Route,
+    Broadcast, BroadcastBlueprint, ByKey, ByPosition, Exchange, ExchangeBlueprint, Local, Reads,
+    Route,
 };
 pub(crate) use fanout::{BranchBlueprint, Fanout, ForkBlueprint, describe_branches};
 pub use operator::{Due, KeyedOperator};

@@ -10,7 +10,7 @@ use crate::chain::operators::{
     Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec,
     PaneWindows, Process, ProcessFunction, Sorted, Sum, WindowOutput, Windowed,
 };
-use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator};
+use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator, Reads};
 use crate::record::{Change, Fixed, Key, Record, TimeSpan};
 use crate::state::OperatorId;
 
@@ -27,6 +27,7 @@ pub struct Keyed<R, K, C, F, O = ArrivalOrder> {
     order: O,
     /// Where the job chooses the key.
     at: &'static Location<'static>,
+    reads: Option<Reads>,
     record: PhantomData<fn() -> (R, K)>,
 }
 
@@ -117,7 +118,7 @@ where
     #[track_caller]
     pub(super) fn new(chain: C, key_fn: F) -> Self {
         let at = Location::caller();
-        Self { chain, key_fn, order: ArrivalOrder, at, record: PhantomData }
+        Self { chain, key_fn, order: ArrivalOrder, at, reads: None, record: PhantomData }
     }
 
     pub(super) fn into_parts(self) -> (C, F) {
@@ -127,6 +128,18 @@ where
     /// Where the job chooses the key.
     pub(super) fn at(&self) -> &'static Location<'static> {
         self.at
+    }
+
+    /// Says that these fields and no others are read behind the exchange, the key's among them, or,
+    /// for a reason, that this can't be said. For generated code, which sees every use: a text that is
+    /// left out is empty there.
+    #[doc(hidden)]
+    pub fn reading(self, reads: Result<&'static [&'static str], &'static str>) -> Self {
+        let reads = match reads {
+            Ok(fields) => Reads::fields(fields),
+            Err(because) => Reads::whole(because),
+        };
+        Self { reads: Some(reads), ..self }
     }
 
     /// Lets each key's records wait for the watermark, and applies them by event time; those of
@@ -145,7 +158,8 @@ where
         G: for<'a> Fn(R::View<'a>) -> u64 + Clone + Send + Sync + 'static,
     {
         let Self { chain, key_fn, at, record, .. } = self;
-        Keyed { chain, key_fn, order: TimeOrder { rank, waits }, at, record }
+        let reads = Some(Reads::whole("they wait for the watermark as state"));
+        Keyed { chain, key_fn, order: TimeOrder { rank, waits }, at, reads, record }
     }
 }
 
@@ -169,13 +183,15 @@ where
         Op: KeyedOperator<Key = K, In = R>,
         M: Fn(OperatorId, Emit) -> Op + Clone + Send + Sync + 'static,
     {
-        let Self { chain, key_fn, order, at, .. } = self;
+        let Self { chain, key_fn, order, at, reads, .. } = self;
+        let may_read = || Reads::whole(format!("`{kind}` may read all of it"));
+        let reads = reads.unwrap_or_else(may_read);
         let graph = chain.graph().clone();
         let exchange = graph.add_exchange();
         let level = next_level(chain.level());
         let all_suffixes = suffixes.iter().chain(O::SUFFIXES);
         let (id, name) = graph.add_operator(kind, all_suffixes.copied());
-        let route = ByKey::new(key_fn.clone()).chosen_at(at);
+        let route = ByKey::new(key_fn.clone()).chosen_at(at).read_as(reads);
         chain.attach(ExchangeBlueprint { id: exchange, route });
         let emit = Emit::EveryChange { update_before: false };
         let operator = Ordered { make, order, emit, suffixes };

@@ -21,11 +21,18 @@ pub trait Record: Item + Sized + Send + Sync {
     const SCHEMA: Schema;
     /// Whether the rkyv bytes are [`Record::Archived`] alone: no text lies beside it.
     const IS_FIXED: bool = false;
+    /// The fields that are text, as bits: the n-th field's is bit n, up to the 64th.
+    const TEXTS: u64 = 0;
 
     /// The view of an owned record.
     fn view(&self) -> Self::View<'_>;
     /// The view of an archived record.
     fn view_archived(archived: &Self::Archived) -> Self::View<'_>;
+    /// The view without the texts whose bits are not in `kept`: they are empty, or absent.
+    #[inline(always)]
+    fn narrowed(view: Self::View<'_>, _kept: u64) -> Self::View<'_> {
+        view
+    }
     /// The owned record. Allocates for text.
     fn to_record(view: Self::View<'_>) -> Self;
     /// The `#[event_time]` field, where there is one.

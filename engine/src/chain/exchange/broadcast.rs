@@ -10,6 +10,7 @@ use crate::record::{Frame, FrameHeader, Marker, Record};
 use super::super::blueprint::{Blueprint, ExchangeId, Wiring};
 use super::super::plan::{Link, RoutePlan};
 use super::super::push::{Flow, Push, Terminal, TerminalError};
+use super::reads::Reads;
 use super::target::{Target, end_targets};
 
 /// The broadcast before a shard has its ends of the rings.
@@ -26,7 +27,8 @@ impl<R: Record> Blueprint<R> for BroadcastBlueprint {
     }
 
     fn describe(&self, links: &mut Vec<Link>) {
-        links.push(super::sent::<R>(self.id, RoutePlan::keyless("to every shard")));
+        let reads = Reads::whole("they go on as they are");
+        links.push(super::sent::<R>(self.id, RoutePlan::keyless("to every shard"), &reads));
     }
 }
 

@@ -12,6 +12,7 @@
 //!    skips as many.
 
 mod broadcast;
+mod reads;
 mod route;
 mod target;
 
@@ -25,6 +26,7 @@ use super::plan::{Link, RoutePlan, SentPlan, type_name};
 use super::push::{Flow, Push, Terminal, TerminalError};
 
 pub use broadcast::{Broadcast, BroadcastBlueprint};
+pub use reads::Reads;
 pub use route::{ByKey, ByPosition, Local, Route};
 use target::{Target, end_targets};
 
@@ -42,6 +44,7 @@ impl<R: Record, Rt: Route<R>> Blueprint<R> for ExchangeBlueprint<Rt> {
     fn build(&self, wiring: &mut Wiring<'_>) -> Exchange<Rt> {
         Exchange {
             route: self.route.at(wiring.shard),
+            kept: self.route.reads().kept::<R>(),
             ranges: Arc::clone(wiring.ranges),
             targets: Target::of_exchange(self.id, wiring),
             accepted: 0,
@@ -50,14 +53,13 @@ impl<R: Record, Rt: Route<R>> Blueprint<R> for ExchangeBlueprint<Rt> {
     }
 
     fn describe(&self, links: &mut Vec<Link>) {
-        links.push(sent::<R>(self.id, self.route.describe()));
+        links.push(sent::<R>(self.id, self.route.describe(), &self.route.reads()));
     }
 }
 
-/// What crosses an exchange of whole records.
-fn sent<R: Record>(ExchangeId(exchange): ExchangeId, route: RoutePlan) -> Link {
-    let fields = R::SCHEMA.fields.iter().map(|field| field.name.to_owned()).collect();
-    let whole_because = Some("records cross as they are encoded".to_owned());
+/// What crosses an exchange.
+fn sent<R: Record>(ExchangeId(exchange): ExchangeId, route: RoutePlan, reads: &Reads) -> Link {
+    let (fields, whole_because) = reads.describe::<R>();
     let record = type_name::<R>();
     Link::Exchange(SentPlan { exchange, route, record, fields, whole_because })
 }
@@ -66,6 +68,8 @@ fn sent<R: Record>(ExchangeId(exchange): ExchangeId, route: RoutePlan) -> Link {
 #[derive(Debug)]
 pub struct Exchange<Rt> {
     route: Rt,
+    /// The record's fields that cross: see [`Record::narrowed`].
+    kept: u64,
     ranges: Arc<RangeTable>,
     targets: Vec<Target>,
     accepted: u32,
@@ -78,6 +82,12 @@ impl<Rt> Exchange<Rt> {
         let repeat = self.seen < self.accepted;
         self.seen += u32::from(repeat);
         repeat
+    }
+
+    /// Whether some text of the records stays behind.
+    #[inline(always)]
+    fn is_narrow<R: Record>(&self) -> bool {
+        R::TEXTS & !self.kept != 0
     }
 
     #[inline(always)]
@@ -126,6 +136,7 @@ impl<R: Record, Rt: Route<R>> Push<R> for Exchange<Rt> {
         }
         let (key_hash, ShardId(shard)) = self.route.target(header, view, &self.ranges);
         let header = FrameHeader { key_hash, ordinal: self.ordinal(header), ..*header };
+        let view = if self.is_narrow::<R>() { R::narrowed(view, self.kept) } else { view };
         if self.targets[usize::from(shard)].send::<R>(&header, view).is_blocked() {
             return Flow::Blocked;
         }
@@ -134,6 +145,9 @@ impl<R: Record, Rt: Route<R>> Push<R> for Exchange<Rt> {
 
     #[inline(always)]
     fn push_frame(&mut self, frame: Frame<'_>) -> Flow {
+        if self.is_narrow::<R>() {
+            return self.push(&frame.header(), frame.view::<R>());
+        }
         if self.is_repeat() {
             return Flow::Ready;
         }

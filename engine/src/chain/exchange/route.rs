@@ -9,12 +9,18 @@ use crate::route::{RangeTable, ShardId};
 use super::super::operators::merge_key_hash;
 use super::super::out::KeyFn;
 use super::super::plan::{RoutePlan, type_name};
+use super::reads::Reads;
 
 /// Where a record goes.
 pub trait Route<I: Item>: Clone + Send + Sync + 'static {
     /// The route from this shard.
     fn at(&self, _shard: ShardId) -> Self {
         self.clone()
+    }
+
+    /// What is read of the records behind it.
+    fn reads(&self) -> Reads {
+        Reads::whole("they go on as they are")
     }
 
     /// What it is, for plans.
@@ -43,18 +49,27 @@ pub struct ByKey<K, F> {
     pub key_fn: F,
     /// Where the job chooses the key; for plans.
     at: Option<&'static Location<'static>>,
+    reads: Reads,
     key: PhantomData<fn() -> K>,
 }
 
 impl<K, F: Clone> Clone for ByKey<K, F> {
     fn clone(&self) -> Self {
-        Self { key_fn: self.key_fn.clone(), at: self.at, key: PhantomData }
+        let reads = self.reads.clone();
+        Self { key_fn: self.key_fn.clone(), at: self.at, reads, key: PhantomData }
     }
 }
 
 impl<K, F> ByKey<K, F> {
     pub(crate) fn new(key_fn: F) -> Self {
-        Self { key_fn, at: None, key: PhantomData }
+        let reads = Reads::whole("what stands behind may read all of it");
+        Self { key_fn, at: None, reads, key: PhantomData }
+    }
+
+    /// Says what is read of the records.
+    pub(crate) fn read_as(mut self, reads: Reads) -> Self {
+        self.reads = reads;
+        self
     }
 
     /// Says where the job chooses the key.
@@ -65,6 +80,10 @@ impl<K, F> ByKey<K, F> {
 }
 
 impl<I: Item, K: Key, F: KeyFn<I, K>> Route<I> for ByKey<K, F> {
+    fn reads(&self) -> Reads {
+        self.reads.clone()
+    }
+
     fn describe(&self) -> RoutePlan {
         let at = self.at.map(Into::into);
         RoutePlan { kind: "by key".to_owned(), key: Some(type_name::<K>()), text: None, at }
