@@ -7,7 +7,12 @@ fn main() {
     let small = std::env::args().any(|argument| argument == "--small");
     let cases: &[(u64, u64)] = match small {
         true => &[(1_000, 100_000)],
-        false => &[(10_000, 4_000_000), (1_000_000, 4_000_000)],
+        false => &[
+            (10_000, 4_000_000),
+            (100_000, 4_000_000),
+            (1_000_000, 4_000_000),
+            (10_000_000, 20_000_000),
+        ],
     };
     println!("ns a record; in brackets the operator's speed as a share of by hand");
     println!("{HEAD}");

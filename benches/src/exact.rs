@@ -1,6 +1,6 @@
 //! Step 6, chain: exact sliding windows, beside the same windows kept by hand.
 //!
-//! Records come in order of time, about five a day and key, as card payments do. The yardstick knows
+//! Records come in order of time, each key's as far apart as the case says. The yardstick knows
 //! its keys as numbers from 0 and so needs no table: a `Vec` of per-key structs, each with one
 //! `VecDeque` of events that all windows share, running sums, and an index a window.
 
@@ -19,16 +19,45 @@ use pelton::state::{OperatorId, Store, TOUCHED_MAX};
 use crate::state::cpu_ns;
 
 const WINDOWS: usize = 3;
-const EVENTS_A_DAY: u64 = 5;
-const DAY: i64 = 86_400_000_000;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct ExactCase {
+    /// How many keys there are.
+    pub key_count: u64,
+    /// How many records each of them gets, as a mean.
+    pub key_records: u64,
+    /// How far apart those are, as a mean.
+    pub interval: TimeSpan,
+    /// The windows.
+    pub lengths: [TimeSpan; WINDOWS],
+}
+
+impl ExactCase {
+    /// Card payments, five a day, over 90 days: windows of a day, of seven, and a longest one.
+    #[must_use]
+    pub fn payments(key_count: u64, longest: TimeSpan) -> Self {
+        let lengths = [TimeSpan::days(1), TimeSpan::days(7), longest];
+        let interval = TimeSpan(TimeSpan::days(1).0 / 5);
+        Self { key_count, key_records: 450, interval, lengths }
+    }
+
+    /// Busy keys, 130 seconds between two of a key's records: three windows of one length.
+    #[must_use]
+    pub fn busy(key_count: u64, key_records: u64, length: TimeSpan) -> Self {
+        let lengths = [length; WINDOWS];
+        Self { key_count, key_records, interval: TimeSpan::seconds(130), lengths }
+    }
+
+    fn longest(&self) -> TimeSpan {
+        self.lengths.into_iter().max().expect("there are windows")
+    }
+}
 
 /// Nanoseconds a record.
 #[derive(Debug, Clone, Copy)]
 pub struct ExactCost {
-    /// How many keys there are.
-    pub key_count: u64,
-    /// The longest window.
-    pub longest_days: i64,
+    case: ExactCase,
     /// In the engine's operator, touched in batches.
     pub operator_ns: f64,
     /// In the engine's operator, each record by itself.
@@ -43,9 +72,10 @@ impl fmt::Display for ExactCost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "| {:>6} | {:>12} | {:8.1} | {:6.1} | {:7.1} ({:3.0} %) | {:6.0} |",
-            self.key_count,
-            self.longest_days,
+            "| {:>8} | {:>9} | {:>7} | {:8.1} | {:6.1} | {:7.1} ({:3.0} %) | {:6.0} |",
+            self.case.key_count,
+            human(self.case.longest()),
+            (self.case.longest().0 / self.case.interval.0).max(1),
             self.operator_ns,
             self.untouched_ns,
             self.by_hand_ns,
@@ -55,17 +85,25 @@ impl fmt::Display for ExactCost {
     }
 }
 
+fn human(span: TimeSpan) -> String {
+    match span.0 / TimeSpan::minutes(1).0 {
+        minutes if minutes < 60 => format!("{minutes} min"),
+        minutes if minutes < 24 * 60 => format!("{} h", minutes / 60),
+        minutes => format!("{} d", minutes / 24 / 60),
+    }
+}
+
 /// The head of the table whose rows are [`ExactCost`]s.
 pub const HEAD: &str = "\
-| keys   | longest, days | operator | single | by hand         | B/key  |
-|--------|--------------|----------|--------|-----------------|--------|";
+| keys     | longest   | records | operator | single | by hand         | B/key  |
+|----------|-----------|---------|----------|--------|-----------------|--------|";
 
-/// Measures windows of a day, of seven and of `longest_days` over twice that many days of records.
+/// Measures a case.
 #[must_use]
-pub fn exact_windows(key_count: u64, longest_days: i64, days: i64) -> ExactCost {
+pub fn exact_windows(case: ExactCase) -> ExactCost {
+    let ExactCase { key_count, lengths, .. } = case;
     let clock = Clock::machine();
-    let records = payments(key_count, days);
-    let lengths = [1, 7, longest_days].map(TimeSpan::days);
+    let records = arrivals(&case);
     let mut sums = [0; 3];
     let mut bytes = 0;
     let mut ns = [f64::MAX; 3];
@@ -83,14 +121,7 @@ pub fn exact_windows(key_count: u64, longest_days: i64, days: i64) -> ExactCost 
     #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
     let store_bytes_per_key = bytes as f64 / key_count as f64;
     let [operator_ns, untouched_ns, by_hand_ns] = ns;
-    ExactCost {
-        key_count,
-        longest_days,
-        operator_ns,
-        untouched_ns,
-        by_hand_ns,
-        store_bytes_per_key,
-    }
+    ExactCost { case, operator_ns, untouched_ns, by_hand_ns, store_bytes_per_key }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a mean for people")]
@@ -106,9 +137,10 @@ struct Arrival {
     payment: Payment,
 }
 
-fn payments(key_count: u64, days: i64) -> Vec<Arrival> {
-    let count = key_count * EVENTS_A_DAY * days.unsigned_abs();
-    let step = DAY / i64::try_from(key_count * EVENTS_A_DAY).expect("few keys");
+fn arrivals(case: &ExactCase) -> Vec<Arrival> {
+    let key_count = case.key_count;
+    let count = key_count * case.key_records;
+    let step = case.interval.0 / i64::try_from(key_count).expect("few keys");
     let mut seed = 0x9876_5432_1fed_cba9_u64;
     (0..count)
         .zip(0_i64..)
@@ -254,7 +286,12 @@ mod tests {
 
     #[test]
     fn the_operator_and_the_yardstick_agree() {
-        let cost = exact_windows(50, 30, 60);
-        assert!(cost.operator_ns >= 0.0);
+        for case in [
+            ExactCase::payments(50, TimeSpan::days(30)),
+            ExactCase::busy(20, 1_000, TimeSpan::hours(1)),
+            ExactCase::busy(5_000, 2, TimeSpan::minutes(1)),
+        ] {
+            assert!(exact_windows(case).operator_ns >= 0.0);
+        }
     }
 }
