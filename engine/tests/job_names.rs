@@ -220,7 +220,7 @@ fn the_macro_knows_every_method_that_keeps_state() {
     let engine = Path::new(env!("CARGO_MANIFEST_DIR"));
     let known = fs::read_to_string(engine.join("../codegen/src/job/stateful.in")).unwrap();
     let mut found = Vec::new();
-    for file in ["keyed.rs", "stream.rs", "join.rs", "windowed.rs"] {
+    for file in ["keyed.rs", "stream.rs", "join.rs", "windowed.rs", "lookups.rs"] {
         let text = fs::read_to_string(engine.join("src/job").join(file)).unwrap();
         for function in text.split("    pub fn ").skip(1) {
             let body = function.split("\n    }\n").next().unwrap_or_default();
@@ -231,6 +231,7 @@ fn the_macro_knows_every_method_that_keeps_state() {
                 "add_operator(",
                 "triggered::<",
                 "self.regular(",
+                "Looking::new(",
             ];
             if keeps.iter().any(|call| body.contains(call)) {
                 let end = function.find(['<', '(']).unwrap();

@@ -4,6 +4,7 @@
 pub mod fraud_oracle;
 pub mod inputs;
 mod joins;
+mod lookups;
 pub mod oracle;
 pub mod patterns;
 mod rows;

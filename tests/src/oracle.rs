@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::simulated::{Case, Event, Params, Shape};
-use crate::{joins, patterns, rows, windows};
+use crate::{joins, lookups, patterns, rows, windows};
 
 /// The lines of a job's outputs, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub fn run(case: &Case) -> Expected {
         Shape::Lag => rows::away_lines(&on_time, false),
         Shape::Lead => rows::away_lines(&on_time, true),
         Shape::DistinctCount => rows::distinct_lines(&on_time, p),
+        Shape::OrderedLookup => lookups::ordered_lines(&on_time),
+        Shape::UnorderedLookup => tumbling(&lookups::tripled(&on_time), p),
     };
     let more = match case.shape {
         Shape::TwoOutputs => hopping(&kept(&on_time, p), p),

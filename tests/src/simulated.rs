@@ -13,7 +13,7 @@ use pelton::sink::{Both, Csv, DirectorySink, FileSink, format_fn};
 use pelton::source::VecSplit;
 use pelton::{Job, Stream};
 
-use crate::{joins, oracle, rows, shapes, windows};
+use crate::{joins, lookups, oracle, rows, shapes, windows};
 
 /// What the jobs read.
 #[pelton::record]
@@ -107,10 +107,14 @@ pub enum Shape {
     Lead,
     /// How many different values a key has.
     DistinctCount,
+    /// Calls whose answers leave in order; of one split.
+    OrderedLookup,
+    /// Calls whose answers leave as they come, and windows behind them.
+    UnorderedLookup,
 }
 
 /// All shapes.
-pub const SHAPES: [Shape; 30] = [
+pub const SHAPES: [Shape; 32] = [
     Shape::Stateless,
     Shape::Counts,
     Shape::SumsAtEnd,
@@ -141,6 +145,8 @@ pub const SHAPES: [Shape; 30] = [
     Shape::Lag,
     Shape::Lead,
     Shape::DistinctCount,
+    Shape::OrderedLookup,
+    Shape::UnorderedLookup,
 ];
 
 /// The numbers of a job.
@@ -207,7 +213,8 @@ impl Case {
             | Shape::AsOfJoin
             | Shape::TableJoin
             | Shape::CountWindows
-            | Shape::SlidingCounts => 1,
+            | Shape::SlidingCounts
+            | Shape::OrderedLookup => 1,
             _ => 1 + chance.below(3),
         };
         let lateness_micros = signed(*chance.pick(&[0, 500, 20_000]));
@@ -293,6 +300,8 @@ impl Case {
             Shape::Lag => self.end(rows::lag(events, params), world),
             Shape::Lead => self.end(rows::lead(events, params), world),
             Shape::DistinctCount => self.end(rows::distinct(events, params), world),
+            Shape::OrderedLookup => self.end(lookups::ordered(events, params), world),
+            Shape::UnorderedLookup => self.end(lookups::unordered(events, params), world),
             Shape::TwoOutputs => {
                 self.end(shapes::counts(events.clone(), params), world);
                 shapes::hopping(events, params).to(more());

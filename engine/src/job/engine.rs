@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::chain::Wiring;
+use crate::chain::operators::CallRunner;
 use crate::checkpoint::SplitManifest;
 use crate::clock::Clock;
 use crate::io::WriterMode;
@@ -25,6 +26,7 @@ use super::durability::{Durability, Starts};
 use super::error::JobError;
 use super::graph::{Plan, StageWiring};
 use super::limits;
+use super::lookups::LookupThread;
 use super::places::Places;
 use super::running::{RunningJob, RunningParts};
 use super::settings::{Driver, Settings, core_count};
@@ -181,6 +183,11 @@ impl Engine {
         let counters: Vec<Arc<ShardCounters>> =
             (0..settings.shard_count).map(|_| Arc::new(ShardCounters::new())).collect();
         let barrier = Arc::new(AtomicU64::new(starts.epoch));
+        let lookup_thread = match plan.has_lookups && !simulated {
+            true => Some(LookupThread::start()?),
+            false => None,
+        };
+        let calls = call_runner(&plan, driver, lookup_thread.as_ref());
         let mut build = ShardBuild {
             settings: &settings,
             wakers: &wakers,
@@ -188,6 +195,7 @@ impl Engine {
             counters: &counters,
             barrier: &barrier,
             split_count: context.split_base,
+            calls,
             starts,
         };
         let shards = build.shards(&mut plan);
@@ -218,6 +226,7 @@ impl Engine {
             push_closers: plan.push_closers,
             checkpoints,
             base,
+            lookup_thread,
         }))
     }
 
@@ -315,6 +324,14 @@ fn plain_disk() -> Arc<dyn Disk> {
     Arc::new(RealDisk::new(FlushEngine::Plain).expect("nothing is asked of the kernel"))
 }
 
+/// Where the calls of the job's look-ups run, where it has any.
+fn call_runner(plan: &Plan, driver: Driver, thread: Option<&LookupThread>) -> Option<CallRunner> {
+    match driver {
+        Driver::Simulator { seed } if plan.has_lookups => Some(CallRunner::Simulated { seed }),
+        _ => thread.map(|thread| CallRunner::Thread(thread.handle.clone())),
+    }
+}
+
 /// What every shard of a job shares while it is built.
 struct ShardBuild<'b> {
     settings: &'b Settings,
@@ -323,6 +340,7 @@ struct ShardBuild<'b> {
     counters: &'b [Arc<ShardCounters>],
     barrier: &'b Arc<AtomicU64>,
     split_count: usize,
+    calls: Option<CallRunner>,
     starts: Starts,
 }
 
@@ -350,6 +368,7 @@ impl ShardBuild<'_> {
                 names: &names,
                 payload_bytes_max: self.payload_bytes_max(),
                 rate_a_split: self.rate_a_split(),
+                calls: self.calls.as_ref(),
                 start: StageStart::default(),
             };
             let mut stages = Vec::with_capacity(plan.stages.len());

@@ -11,6 +11,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use crate::chain::operators::CallRunner;
 use crate::chain::{
     Blueprint, BranchBlueprint, ExchangeId, Link, OperatorState, OutputMeters, Wiring,
     describe_branches, type_name,
@@ -41,6 +42,8 @@ pub(crate) struct StageWiring<'w> {
     pub(crate) names: &'w [String],
     pub(crate) payload_bytes_max: usize,
     pub(crate) rate_a_split: Option<f64>,
+    /// Where calls of look-ups run, where the job has any.
+    pub(crate) calls: Option<&'w CallRunner>,
     /// What the stage that is built next begins with.
     pub(crate) start: StageStart,
 }
@@ -135,6 +138,8 @@ pub(crate) struct Plan {
     pub(crate) outputs: Vec<Arc<OutputMeters>>,
     pub(crate) push_closers: Vec<Box<dyn Fn() + Send + Sync>>,
     pub(crate) checks: Vec<OperatorCheck>,
+    /// Whether an operator makes calls.
+    pub(crate) has_lookups: bool,
     /// What a person should know of an operator that can work.
     warnings: Vec<(OperatorNames, String)>,
 }
@@ -234,6 +239,11 @@ impl Graph {
     /// Says something of an operator when the job starts.
     pub(super) fn warn(&self, names: OperatorNames, warning: String) {
         self.0.borrow_mut().warnings.push((names, warning));
+    }
+
+    /// The job is started with what runs the calls of look-ups.
+    pub(super) fn needs_lookups(&self) {
+        self.0.borrow_mut().has_lookups = true;
     }
 
     /// Lets the operator be asked, when the job starts, whether it can work.

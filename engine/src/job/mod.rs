@@ -19,6 +19,7 @@ mod join;
 mod keyed;
 pub mod limits;
 mod listing;
+mod lookups;
 mod meeting;
 mod operators;
 mod patterns;

@@ -14,6 +14,7 @@ use crate::sink::OutputParticipant;
 
 use super::driver::{Control, Shards};
 use super::error::JobError;
+use super::lookups::LookupThread;
 use super::settings::Driver;
 
 /// What earlier runs of the job have counted.
@@ -61,6 +62,9 @@ pub(super) struct RunningParts {
     pub(super) checkpoints: Option<CheckpointHandle>,
     pub(super) base: Base,
     pub(super) warnings: Vec<String>,
+    /// Runs the calls of look-ups; ends with the job.
+    #[expect(dead_code, reason = "held, and dropped with the job")]
+    pub(super) lookup_thread: Option<LookupThread>,
 }
 
 /// A job that runs. Dropping it aborts the job.

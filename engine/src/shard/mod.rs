@@ -13,6 +13,7 @@
 
 mod inputs;
 mod keyed;
+mod lookup;
 mod pair;
 pub mod park;
 mod pass;
@@ -26,6 +27,7 @@ mod turn;
 
 pub(crate) use inputs::Inputs;
 pub(crate) use keyed::KeyedBody;
+pub(crate) use lookup::LookupBody;
 pub(crate) use pair::PairBody;
 pub(crate) use pass::PassBody;
 pub(crate) use side::{Keep, SideOutput, SideSink};

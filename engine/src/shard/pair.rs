@@ -105,7 +105,7 @@ impl<Op: PairOperator, P: Push<Op::Out>> Body for PairBody<Op, P> {
         matches!(self.phase, Phase::Fresh) && !self.due_repeated
     }
 
-    fn tick(&mut self, wall_micros: i64) {
+    fn tick(&mut self, _: u64, wall_micros: i64) {
         self.operator.tick(wall_micros);
     }
 

@@ -34,8 +34,16 @@ pub(crate) trait Body: Send {
     fn is_drained(&self) -> bool;
     /// Whether no frame is half done and nothing due is half emitted, so that entries may move.
     fn is_at_rest(&self) -> bool;
-    /// A turn begins at this time of the wall clock.
-    fn tick(&mut self, _wall_micros: i64) {}
+    /// A turn begins at this time of the engine's clock, and of the wall clock.
+    fn tick(&mut self, _now_ns: u64, _wall_micros: i64) {}
+    /// When to turn again though nothing came, by the engine's clock.
+    fn next_ns(&self) -> Option<u64> {
+        None
+    }
+    /// Passes a watermark on, behind all that came before it.
+    fn watermark(&mut self, time: EventTime, idle: bool) {
+        self.terminal().marker(Marker::Watermark { time, idle });
+    }
     /// When something is due by the wall clock.
     fn next_wall_micros(&self) -> Option<i64> {
         None
@@ -226,17 +234,14 @@ impl<B: Body> RingStage<B> {
             }
             self.waiting.remove(0);
             context.moved = true;
-            let terminal = self.body.terminal();
             match change {
-                Change::Watermark { time, idle } => {
-                    terminal.marker(Marker::Watermark { time, idle });
-                }
+                Change::Watermark { time, idle } => self.body.watermark(time, idle),
                 Change::Aligned(epoch) => {
                     self.epoch = epoch;
-                    terminal.marker(Marker::Barrier(epoch));
+                    self.body.terminal().marker(Marker::Barrier(epoch));
                     self.freeze(PartEpoch::At(epoch));
                 }
-                Change::Ended => terminal.marker(Marker::End),
+                Change::Ended => self.body.terminal().marker(Marker::End),
             }
         }
         Flow::Ready
@@ -322,8 +327,11 @@ impl<B: Body> Stage for RingStage<B> {
             self.body.rebuild(&self.store, watermark);
         }
         context.budget = super::STAGE_FRAMES_MAX;
-        self.body.tick(context.wall_micros);
+        self.body.tick(context.now_ns, context.wall_micros);
         let _ = self.serve(context);
+        if let Some(at_ns) = self.body.next_ns() {
+            context.wake_at(at_ns);
+        }
         let dropped_count = self.body.dropped_count();
         context.tally.dropped += dropped_count - self.dropped_count;
         self.dropped_count = dropped_count;

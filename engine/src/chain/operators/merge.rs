@@ -57,10 +57,20 @@ pub(crate) fn merge_key_hash(position: IngressPosition, ordinal: u32) -> KeyHash
     KeyHash::of(&position_bytes(position, ordinal))
 }
 
-fn position_bytes(position: IngressPosition, ordinal: u32) -> [u8; POSITION_BYTES] {
+/// The canonical bytes of what a record without a key is known by.
+pub(crate) fn position_bytes(position: IngressPosition, ordinal: u32) -> [u8; POSITION_BYTES] {
     let mut bytes = [0; POSITION_BYTES];
     (position.split, position.sequence, ordinal).write(&mut bytes);
     bytes
+}
+
+/// What those bytes are.
+pub(crate) fn position_layout() -> Layout {
+    Layout::fields([
+        ("split", u32::layout()),
+        ("sequence", u64::layout()),
+        ("ordinal", u32::layout()),
+    ])
 }
 
 fn entry_key<'k>(
@@ -87,11 +97,7 @@ impl<L: Record, R: Record> PairOperator for MergeByPosition<L, R> {
             id: self.operator,
             kind: "join_by_position",
             identity: String::new(),
-            key: Layout::fields([
-                ("split", u32::layout()),
-                ("sequence", u64::layout()),
-                ("ordinal", u32::layout()),
-            ]),
+            key: position_layout(),
             values: vec![
                 StateLayout::frames::<L>("left", 0..=0),
                 StateLayout::frames::<R>("right", 1..=1),

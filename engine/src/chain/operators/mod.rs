@@ -13,6 +13,7 @@
 //! | [`Lead`] | an earlier row, with what this one says | the rest, at the end |
 //! | [`DistinctCount`] | the key's new count | final counts, at the end |
 //! | [`Sorted`] | | what the wrapped operator says, in order of event time |
+//! | [`Lookup`] | itself, with what something outside answered | the same, for answers that come later |
 //! | [`PatternMatcher`] | matches of a [`Pattern`] that it completes | matches by absence; what has timed out |
 //! | [`Process`] | whatever the user's function emits | the same, from its timers |
 //! | [`MergeByPosition`] | both halves of a record that branched | |
@@ -23,6 +24,7 @@ mod exact_head;
 mod exact_log;
 mod fold;
 mod join;
+mod lookup;
 mod merge;
 mod pair;
 mod pattern;
@@ -50,8 +52,16 @@ pub use join::{
     Anti, AsOfJoin, FullOuter, Inner, Interval, IntervalJoin, JoinKind, LeftOuter, MaybeBoth,
     MaybeLeft, MaybeRight, Pairs, RegularJoin, RightOuter, Semi, SortedPair, WindowJoin,
 };
+pub use lookup::{
+    Answered, AnsweredView, LookedUp, Lookup, LookupCache, LookupCounts, LookupFailure,
+    LookupMeters, LookupOptions, LookupProblem,
+};
+pub(crate) use lookup::{
+    CallRunner, Calls, LookupOperator, LookupSettings, WaitingKey, lookup_states,
+};
 pub(crate) use merge::merge_key_hash;
 pub use merge::{Joined, MergeByPosition, MergeEmission};
+pub(crate) use merge::{position_bytes, position_layout};
 pub use pair::{PairOperator, Side};
 pub(crate) use pattern::Compiled;
 pub use pattern::{
