@@ -226,6 +226,7 @@ fn the_macro_knows_every_method_that_keeps_state() {
             let body = function.split("\n    }\n").next().unwrap_or_default();
             let keeps = [
                 ".operate(",
+                ".operate_with_broadcast(",
                 "self.aggregate",
                 "self.windows::<",
                 "add_operator(",

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: oracles, which are slow and obviously right, and ways
 //! to run a job that neither hang nor hide what they ran.
 
+mod flows;
 pub mod fraud_oracle;
 pub mod inputs;
 mod joins;

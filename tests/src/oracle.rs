@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::simulated::{Case, Event, Params, Shape};
-use crate::{joins, lookups, patterns, rows, windows};
+use crate::{flows, joins, lookups, patterns, rows, windows};
 
 /// The lines of a job's outputs, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +60,14 @@ pub fn run(case: &Case) -> Expected {
         Shape::Lead => rows::away_lines(&on_time, true),
         Shape::DistinctCount => rows::distinct_lines(&on_time, p),
         Shape::OrderedLookup => lookups::ordered_lines(&on_time),
+        Shape::TaggedSides => flows::tagged_lines(&on_time)[0].clone(),
+        Shape::RateLimits => counts(&copies(&kept(&on_time, p), p)),
         Shape::UnorderedLookup => tumbling(&lookups::tripled(&on_time), p),
     };
     let more = match case.shape {
         Shape::TwoOutputs => hopping(&kept(&on_time, p), p),
         Shape::Patterns => patterns::found_and_lost(&on_time, p)[1].clone(),
+        Shape::TaggedSides => flows::tagged_lines(&on_time)[1].clone(),
         _ => Vec::new(),
     };
     late.sort_unstable();

@@ -13,7 +13,7 @@ use pelton::sink::{Both, Csv, DirectorySink, FileSink, format_fn};
 use pelton::source::VecSplit;
 use pelton::{Job, Stream};
 
-use crate::{joins, lookups, oracle, rows, shapes, windows};
+use crate::{flows, joins, lookups, oracle, rows, shapes, windows};
 
 /// What the jobs read.
 #[pelton::record]
@@ -111,10 +111,14 @@ pub enum Shape {
     OrderedLookup,
     /// Calls whose answers leave as they come, and windows behind them.
     UnorderedLookup,
+    /// A function's output and its side outputs.
+    TaggedSides,
+    /// Counts, held back in three places.
+    RateLimits,
 }
 
 /// All shapes.
-pub const SHAPES: [Shape; 32] = [
+pub const SHAPES: [Shape; 34] = [
     Shape::Stateless,
     Shape::Counts,
     Shape::SumsAtEnd,
@@ -147,6 +151,8 @@ pub const SHAPES: [Shape; 32] = [
     Shape::DistinctCount,
     Shape::OrderedLookup,
     Shape::UnorderedLookup,
+    Shape::TaggedSides,
+    Shape::RateLimits,
 ];
 
 /// The numbers of a job.
@@ -302,6 +308,12 @@ impl Case {
             Shape::DistinctCount => self.end(rows::distinct(events, params), world),
             Shape::OrderedLookup => self.end(lookups::ordered(events, params), world),
             Shape::UnorderedLookup => self.end(lookups::unordered(events, params), world),
+            Shape::RateLimits => self.end(flows::limited(events, params), world),
+            Shape::TaggedSides => {
+                let (gains, sides) = flows::tagged(events, params);
+                self.end(gains, world);
+                sides.to(more());
+            }
             Shape::TwoOutputs => {
                 self.end(shapes::counts(events.clone(), params), world);
                 shapes::hopping(events, params).to(more());

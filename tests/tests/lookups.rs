@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use pelton::chain::operators::{Lookup, LookupCounts, LookupFailure, LookupMeters, LookupOptions};
 use pelton::job::Checkpoints;
+use pelton::job::plan::PlanFormat;
 use pelton::sim::{Chance, Simulation};
 use pelton::sink::{Csv, FileSink};
 use pelton::source::PushInput;
@@ -308,6 +309,8 @@ fn lookups_run_under_every_driver_with_a_key_and_without() {
             .named("second")
             .map(|(ask, answer), out| out.emit(of(ask, answer)))
             .collect();
+        let plan = job.plan().draw(PlanFormat::Text);
+        assert!(plan.contains("first") && plan.contains("lookup"), "{plan}");
         runs::run(&runs::settings(run), job).unwrap();
         let mut rows: Vec<_> =
             told.take_rows().into_iter().map(|row| (row.user, row.answer)).collect();

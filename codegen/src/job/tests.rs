@@ -160,6 +160,7 @@ fn a_derived_stream_is_used_once_unless_it_forks() {
         "fn job(s: Stream<A>) { let d = s.map(f); let d = d.map(g); d.sink(); }",
         "fn job(s: Stream<A>) { let d = s.map(f); if x { d.sink(); } else { d.print(); } }",
         "fn job(s: Stream<A>) { let d = s.map(|d| f(d, d)); d.sink(); }",
+        "fn job(s: Stream<A>) { let (d, e) = s.sides(); d.sink(); e.tagged(A).union(e.tagged(B)); }",
     ] {
         assert!(!expanded(job).contains("compile_error"), "{job}");
     }

@@ -18,6 +18,9 @@ use syn::{Block, Expr, ExprMethodCall, Item, Local, Macro, Pat, Stmt};
 
 use super::binding::{Binding, Scopes, pattern_name};
 
+/// Methods that take a stream, or the side outputs of one, by reference or as good as that.
+const SHARING: [&str; 3] = ["clone", "fork", "tagged"];
+
 /// Where a value ends up, which decides how a stateful operator is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Position {
@@ -33,7 +36,7 @@ pub(crate) enum Position {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) binding: Binding,
-    /// It is written as `name.clone()` or `name.fork()`.
+    /// It is written as `name.clone()`, `name.fork()` or `sides.tagged(..)`.
     pub(crate) shares: bool,
     /// It stands in a loop that the binding stands outside of.
     pub(crate) repeats: bool,
@@ -78,7 +81,7 @@ struct Walk<'e> {
     edit: &'e mut dyn Edit,
     scopes: Scopes,
     base: String,
-    /// The next name is the receiver of `clone` or `fork`.
+    /// The next name is the receiver of what leaves it usable.
     shares: bool,
     arms: Vec<(usize, usize)>,
     branch_count: usize,
@@ -202,7 +205,7 @@ impl Walk<'_> {
     /// Whether the receiver is a stream, and whether the value is one.
     fn method_call(&mut self, call: &mut ExprMethodCall) -> (bool, bool) {
         let named = call.method == "named";
-        self.shares = call.method == "clone" || call.method == "fork";
+        self.shares = SHARING.iter().any(|method| call.method == method);
         let position = if named { Position::Named } else { Position::Inside };
         let on_stream = self.expr(&mut call.receiver, position);
         let takes_stream = self.all(call.args.iter_mut(), Position::Inside);

@@ -30,6 +30,7 @@ trait Branch: Send {
     fn at(&self) -> usize;
     fn terminal(&mut self) -> &mut dyn Terminal;
     fn is_drained(&self) -> bool;
+    fn next_ns(&self) -> Option<u64>;
 }
 
 struct Pipe<R, P> {
@@ -68,6 +69,10 @@ impl<R: Record, P: Push<R>> Branch for Pipe<R, P> {
 
     fn is_drained(&self) -> bool {
         self.push.is_drained()
+    }
+
+    fn next_ns(&self) -> Option<u64> {
+        self.push.next_ns()
     }
 }
 
@@ -224,6 +229,11 @@ impl<R: Record> Fanout<R> {
     pub(crate) fn is_drained(&self) -> bool {
         self.is_empty() && self.branches.iter().all(|branch| branch.is_drained())
     }
+
+    /// When the first branch may go on that only time holds up.
+    pub(crate) fn next_ns(&self) -> Option<u64> {
+        self.branches.iter().filter_map(|branch| branch.next_ns()).min()
+    }
 }
 
 /// The terminal behind `fork`: a fanout within a stage.
@@ -271,6 +281,10 @@ impl<R: Record> Terminal for Fork<R> {
 
     fn is_drained(&self) -> bool {
         self.waiting_markers.is_empty() && self.fanout.is_drained()
+    }
+
+    fn next_ns(&self) -> Option<u64> {
+        self.fanout.next_ns()
     }
 }
 

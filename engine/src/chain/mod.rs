@@ -30,9 +30,11 @@ mod out;
 mod output;
 mod plan;
 mod push;
+mod rate;
 mod reference;
 mod sided;
 mod stateless;
+mod tagged;
 
 pub use blueprint::{Blueprint, ExchangeId, Wiring};
 pub use described::{OperatorState, SHARED_KIND, StateLayout};
@@ -46,9 +48,12 @@ pub use out::{KeyFn, KeyOut, Out, OutEach};
 pub(crate) use output::{OutputBlueprint, OutputMeters};
 pub use plan::{CodePlace, Link, OperatorPlan, OutputPlan, RoutePlan, SentPlan, type_name};
 pub use push::{Flow, Push, Terminal, TerminalError};
+pub(crate) use rate::{Bucket, LimitedBlueprint};
 pub(crate) use reference::MapWithBlueprint;
 pub use reference::{Current, MapWith, Reference};
 pub(crate) use sided::PartSidesBlueprint;
 pub use stateless::{Filter, FlatMap, Map, Operator, Partition};
+pub(crate) use tagged::{PartTagsBlueprint, SideList};
+pub use tagged::{SideFrame, SideTag, Tagged, TaggedView};
 
 pub use crate::job::Chain;

@@ -33,6 +33,10 @@ pub trait Terminal: Send {
     fn end_turn(&mut self) -> Result<bool, TerminalError>;
     /// Whether every marker has left, the end among them.
     fn is_drained(&self) -> bool;
+    /// When what was refused may be taken, where time alone decides that, by the engine's clock.
+    fn next_ns(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Takes items: the next operator of a chain, or the terminal of a stage.

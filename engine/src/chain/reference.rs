@@ -180,6 +180,10 @@ impl<T: Send + Sync + 'static, R: 'static, F: Send, N: Terminal> Terminal for Ma
     fn is_drained(&self) -> bool {
         self.next.is_drained()
     }
+
+    fn next_ns(&self) -> Option<u64> {
+        self.next.next_ns()
+    }
 }
 
 impl<I, T, R, F, N> Push<I> for MapWith<T, R, F, N>

@@ -42,6 +42,10 @@ impl<P: Terminal, S: Record> Terminal for PartSides<P, S> {
     fn is_drained(&self) -> bool {
         self.main.is_drained() && self.side.is_drained()
     }
+
+    fn next_ns(&self) -> Option<u64> {
+        self.main.next_ns().into_iter().chain(self.side.next_ns()).min()
+    }
 }
 
 impl<M: Item, S: Record, P: Push<M>> Push<Sided<M, S>> for PartSides<P, S> {

@@ -61,6 +61,9 @@ impl<Kind: 'static, F: Send, N: Terminal> Terminal for Operator<Kind, F, N> {
     fn is_drained(&self) -> bool {
         self.next.is_drained()
     }
+    fn next_ns(&self) -> Option<u64> {
+        self.next.next_ns()
+    }
 }
 
 impl<I, F, N> Push<I> for Operator<Filter, F, N>

@@ -156,9 +156,12 @@ impl Plan {
     /// Asks every operator whether it can work. Once before anything is built, and again when the
     /// sources were opened: then they know more.
     pub(super) fn check(&self) -> Result<(), JobError> {
-        for OperatorCheck { names, time, check } in &self.checks {
+        for OperatorCheck { of, time, check } in &self.checks {
             if let Some(problem) = check(time) {
-                let operator = self.operators.name_of(*names);
+                let operator = match of {
+                    Checked::Named(names) => self.operators.name_of(*names),
+                    Checked::At(place) => place.clone(),
+                };
                 return Err(JobError::Operator { operator, problem });
             }
         }
@@ -195,8 +198,16 @@ pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
 type Check = Box<dyn Fn(&SourceTime) -> Option<Problem>>;
 
 /// A check of an operator, with what it needs to be told.
+/// What a check is of.
+enum Checked {
+    /// A stateful operator.
+    Named(OperatorNames),
+    /// One without a name: what it is, and where.
+    At(String),
+}
+
 pub(crate) struct OperatorCheck {
-    names: OperatorNames,
+    of: Checked,
     time: Rc<SourceTime>,
     check: Check,
 }
@@ -252,7 +263,19 @@ impl Graph {
         names: OperatorNames,
         check: impl Fn(&SourceTime) -> Option<Problem> + 'static,
     ) {
-        let check = OperatorCheck { names, time: Rc::clone(&self.1), check: Box::new(check) };
+        self.check(Checked::Named(names), Box::new(check));
+    }
+
+    /// Lets the job be refused for an operator without a name.
+    pub(super) fn refuse<E>(&self, place: String, problem: impl Fn() -> E + 'static)
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        self.check(Checked::At(place), Box::new(move |_| Some(problem().into())));
+    }
+
+    fn check(&self, of: Checked, check: Check) {
+        let check = OperatorCheck { of, time: Rc::clone(&self.1), check };
         self.0.borrow_mut().checks.push(check);
     }
 

@@ -11,7 +11,7 @@ use crate::chain::operators::{
     LeftOuter, PairFunction, PairOperator, PaneSpec, ProcessBroadcast, ProcessPair, RegularJoin,
     RightOuter, Semi, SortedPair, Window, WindowJoin,
 };
-use crate::chain::{BroadcastBlueprint, ByKey, ExchangeBlueprint, KeyFn};
+use crate::chain::{BroadcastBlueprint, ByKey, ExchangeBlueprint, KeyFn, Tagged};
 use crate::record::{Changed, FRAME_HEADER_BYTES, Key, Record, TimeSpan};
 use crate::state::OperatorId;
 
@@ -122,6 +122,7 @@ where
     F: KeyFn<L, K>,
 {
     /// Runs a function of this stream and of one whose records every shard gets, such as rules.
+    #[track_caller]
     pub fn process_with_broadcast<P, C2>(
         self,
         broadcast: Stream<P::Broadcast, C2>,
@@ -131,6 +132,39 @@ where
         P: BroadcastFunction<Key = K, In = L> + Clone + Sync,
         C2: Chain<Out = P::Broadcast>,
     {
+        self.operate_with_broadcast(broadcast, move |id, key_fn| {
+            ProcessBroadcast::new(id, function.clone(), key_fn)
+        })
+    }
+
+    /// As [`Keyed::process_with_broadcast`], with side outputs; see [`Keyed::process_tagged`].
+    #[track_caller]
+    pub fn process_with_broadcast_tagged<P, C2>(
+        self,
+        broadcast: Stream<P::Broadcast, C2>,
+        function: P,
+    ) -> Stream<Tagged<P::Out>, impl Chain<Out = Tagged<P::Out>>>
+    where
+        P: BroadcastFunction<Key = K, In = L> + Clone + Sync,
+        C2: Chain<Out = P::Broadcast>,
+    {
+        self.operate_with_broadcast(broadcast, move |id, key_fn| {
+            ProcessBroadcast::new(id, function.clone(), key_fn).with_sides()
+        })
+    }
+
+    /// Puts an operator of this stream and of a broadcast one behind their exchanges.
+    #[track_caller]
+    fn operate_with_broadcast<Op, C2, M>(
+        self,
+        broadcast: Stream<Op::Right, C2>,
+        make: M,
+    ) -> Stream<Op::Out, impl Chain<Out = Op::Out>>
+    where
+        Op: PairOperator<Left = L>,
+        C2: Chain<Out = Op::Right>,
+        M: Fn(OperatorId, F) -> Op + Clone + Send + Sync + 'static,
+    {
         let ((chain, key_fn), broadcast) = (self.into_parts(), broadcast.into_chain());
         let graph = chain.graph().clone();
         let exchanges = [graph.add_exchange(), graph.add_exchange()];
@@ -139,8 +173,7 @@ where
             graph.add_operator("process", ["timers", "wall_timers", "shared"].into_iter());
         chain.attach(ExchangeBlueprint { id: exchanges[0], route: ByKey::new(key_fn.clone()) });
         broadcast.attach(BroadcastBlueprint { id: exchanges[1] });
-        let make =
-            move |id: OperatorId| ProcessBroadcast::new(id, function.clone(), key_fn.clone());
+        let make = move |id: OperatorId| make(id, key_fn.clone());
         Stream::new(PairOperated { graph, exchanges, level, id, name, make })
     }
 }
@@ -312,6 +345,22 @@ where
             &["timers", "wall_timers"],
             |_| None,
             move |id, keys| ProcessPair::new(id, function.clone(), keys),
+        )
+    }
+
+    /// As [`KeyedPair::process`], with side outputs; see [`Keyed::process_tagged`].
+    pub fn process_tagged<P>(
+        self,
+        function: P,
+    ) -> Stream<Tagged<P::Out>, impl Chain<Out = Tagged<P::Out>>>
+    where
+        P: PairFunction<Key = K, Left = L, Right = R> + Clone + Sync,
+    {
+        self.operate(
+            "process",
+            &["timers", "wall_timers"],
+            |_| None,
+            move |id, keys| ProcessPair::new(id, function.clone(), keys).with_sides(),
         )
     }
 

@@ -10,7 +10,7 @@ use crate::chain::operators::{
     Aggregate, Count, Emit, ExactSpec, ExactWindows, Fold, Invertible, Merge, PaneSpec,
     PaneWindows, Process, ProcessFunction, Sorted, Sum, WindowOutput, Windowed,
 };
-use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator, Reads};
+use crate::chain::{ByKey, ExchangeBlueprint, KeyFn, KeyedOperator, Reads, Tagged};
 use crate::record::{Change, Fixed, Key, Record, TimeSpan};
 use crate::state::OperatorId;
 
@@ -294,6 +294,77 @@ where
     {
         Stream::new(self.operate("process", &["timers", "wall_timers"], move |id, _| {
             Process::new(id, OperatorId(id.0 + 1), function.clone())
+        }))
+    }
+
+    /// As [`Keyed::process`], with side outputs, which [`Stream::with_sides`] takes off: records of any
+    /// type, each under the tag that the function emits it to. A record costs what one of the function's
+    /// own does; what nobody asks for is dropped.
+    ///
+    /// ```
+    /// use pelton::chain::SideTag;
+    /// use pelton::chain::operators::{ProcessContext, ProcessFunction};
+    /// use pelton::{Engine, Job, Stream};
+    ///
+    /// #[pelton::record]
+    /// struct Payment {
+    ///     user: u64,
+    ///     amount: i64,
+    /// }
+    ///
+    /// #[pelton::record]
+    /// struct Alarm {
+    ///     user: u64,
+    ///     reason: String,
+    /// }
+    ///
+    /// const ALARMS: SideTag<Alarm> = SideTag::new(0);
+    ///
+    /// #[derive(Clone)]
+    /// struct Check;
+    ///
+    /// impl ProcessFunction for Check {
+    ///     type Key = u64;
+    ///     type In = Payment;
+    ///     type Out = Payment;
+    ///
+    ///     fn on_record(
+    ///         &mut self,
+    ///         context: &mut ProcessContext<'_, Payment>,
+    ///         user: u64,
+    ///         payment: PaymentView,
+    ///     ) {
+    ///         match payment.amount {
+    ///             0.. => context.emit(payment),
+    ///             _ => context.emit_to(ALARMS, AlarmView { user, reason: "negative" }),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// #[pelton::job]
+    /// fn checked(payments: Stream<Payment>) -> (Stream<Payment>, Stream<Alarm>) {
+    ///     let (good, sides) = payments.key_by(|p| p.user).process_tagged(Check).with_sides();
+    ///     (good, sides.tagged(ALARMS))
+    /// }
+    ///
+    /// let job = Job::new();
+    /// let payments = [3, -1, 4].map(|amount| Payment { user: 1, amount });
+    /// let (good, alarms) = checked(job.records(payments.to_vec()));
+    /// let (good, alarms) = (good.collect(), alarms.collect());
+    /// Engine::new().shards(1).run(job)?;
+    /// assert_eq!((good.take_rows().len(), alarms.take_rows().len()), (2, 1));
+    /// # Ok::<(), pelton::JobError>(())
+    /// ```
+    #[track_caller]
+    pub fn process_tagged<P>(
+        self,
+        function: P,
+    ) -> Stream<Tagged<P::Out>, impl Chain<Out = Tagged<P::Out>>>
+    where
+        P: ProcessFunction<Key = K, In = R> + Clone + Sync,
+    {
+        Stream::new(self.operate("process", &["timers", "wall_timers"], move |id, _| {
+            Process::new(id, OperatorId(id.0 + 1), function.clone()).with_sides()
         }))
     }
 }

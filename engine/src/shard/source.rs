@@ -341,6 +341,9 @@ impl<R: Record, S: Split<R>> Stage for SourceStage<R, S> {
         }
         context.tally.watermark_micros = self.timeline.highest().0;
         context.moved |= self.fanout.end_turn()?;
+        if let Some(at_ns) = self.fanout.next_ns() {
+            context.wake_at(at_ns);
+        }
         self.end_outputs(context)
     }
 

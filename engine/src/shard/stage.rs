@@ -329,9 +329,6 @@ impl<B: Body> Stage for RingStage<B> {
         context.budget = super::STAGE_FRAMES_MAX;
         self.body.tick(context.now_ns, context.wall_micros);
         let _ = self.serve(context);
-        if let Some(at_ns) = self.body.next_ns() {
-            context.wake_at(at_ns);
-        }
         let dropped_count = self.body.dropped_count();
         context.tally.dropped += dropped_count - self.dropped_count;
         self.dropped_count = dropped_count;
@@ -340,6 +337,9 @@ impl<B: Body> Stage for RingStage<B> {
             ring.release();
         }
         context.moved |= self.body.terminal().end_turn()?;
+        for at_ns in [self.body.next_ns(), self.body.terminal().next_ns()].into_iter().flatten() {
+            context.wake_at(at_ns);
+        }
         self.maintain_at_rest(context);
         context.tally.state_entries += self.store.entry_count();
         context.tally.state_bytes += self.store.log_bytes();

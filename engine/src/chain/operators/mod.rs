@@ -33,6 +33,7 @@ mod process_context;
 mod process_core;
 mod process_list;
 mod process_map;
+mod process_out;
 mod process_pair;
 mod process_place;
 mod process_states;
@@ -70,6 +71,7 @@ pub use pattern::{
 };
 pub use process::{Process, ProcessFunction};
 pub use process_context::{ProcessContext, SharedContext};
+pub use process_out::{WithSides, WithoutSides};
 pub use process_pair::{BroadcastFunction, PairFunction, ProcessBroadcast, ProcessPair};
 pub use process_states::{ListState, MapState, ReducingState, States, ValueState};
 pub use rows::{

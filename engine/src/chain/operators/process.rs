@@ -14,9 +14,11 @@
 //!    One that always sets a time that has passed never ends, as any loop.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use super::process_context::ProcessContext;
 use super::process_core::{ProcessCore, Timer};
+use super::process_out::{Leaving, WithSides, WithoutSides};
 use super::process_states::States;
 use crate::chain::{Due, KeyedOperator, OperatorState};
 use crate::record::{EventTime, FrameHeader, Item, Key, Record};
@@ -63,13 +65,14 @@ pub trait ProcessFunction: Send + 'static {
     }
 }
 
-/// Runs a [`ProcessFunction`].
-pub struct Process<P> {
+/// Runs a [`ProcessFunction`]. `L` says whether its side outputs leave, too.
+pub struct Process<P, L = WithoutSides> {
     function: P,
     core: ProcessCore,
+    leaving: PhantomData<fn() -> L>,
 }
 
-impl<P> fmt::Debug for Process<P> {
+impl<P, L> fmt::Debug for Process<P, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Process({:?})", self.core)
     }
@@ -80,7 +83,15 @@ impl<P: ProcessFunction> Process<P> {
     /// and those of the wall clock under the id behind that.
     pub fn new(state_id: OperatorId, timer_id: OperatorId, function: P) -> Self {
         let core = ProcessCore::new(state_id, timer_id, &declared(&function));
-        Self { function, core }
+        Self { function, core, leaving: PhantomData }
+    }
+
+    /// The same, with what the function emits to side outputs.
+    #[must_use]
+    pub fn with_sides(self) -> Process<P, WithSides> {
+        let Self { function, mut core, .. } = self;
+        core.take_sides();
+        Process { function, core, leaving: PhantomData }
     }
 }
 
@@ -90,10 +101,10 @@ fn declared<P: ProcessFunction>(function: &P) -> States {
     states
 }
 
-impl<P: ProcessFunction> KeyedOperator for Process<P> {
+impl<P: ProcessFunction, L: Leaving<P::Out>> KeyedOperator for Process<P, L> {
     type Key = P::Key;
     type In = P::In;
-    type Out = P::Out;
+    type Out = L::Item;
     type Emission = ();
 
     const HAS_DUE: bool = true;
@@ -121,7 +132,7 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
         key: <P::Key as Key>::View<'_>,
         view: <P::In as Item>::View<'_>,
     ) -> Option<()> {
-        let Self { function, core } = self;
+        let Self { function, core, .. } = self;
         P::Key::with_bytes(key, |bytes| {
             core.with(state, *header, bytes, |context| function.on_record(context, key, view));
         });
@@ -133,12 +144,12 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
         (): (),
         _: <P::Key as Key>::View<'a>,
         _: <P::In as Item>::View<'a>,
-    ) -> <P::Out as Item>::View<'a> {
+    ) -> <L::Item as Item>::View<'a> {
         unreachable!("what a function emits is due, not an emission")
     }
 
     fn advance(&mut self, state: &mut Store, due: Due) -> bool {
-        let Self { function, core } = self;
+        let Self { function, core, .. } = self;
         core.advance(state, due, |context, key, timer| {
             let key = P::Key::from_bytes(key);
             match timer {
@@ -148,9 +159,9 @@ impl<P: ProcessFunction> KeyedOperator for Process<P> {
         })
     }
 
-    fn due<'s>(&'s self, _: &'s Store) -> (FrameHeader, <P::Out as Item>::View<'s>) {
-        let frame = self.core.front();
-        (frame.header(), frame.view::<P::Out>())
+    fn due<'s>(&'s self, _: &'s Store) -> (FrameHeader, <L::Item as Item>::View<'s>) {
+        let (tag, frame) = self.core.front();
+        (frame.header(), L::view(tag, frame))
     }
 
     fn done(&mut self, _: &mut Store) {

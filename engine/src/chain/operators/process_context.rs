@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::marker::PhantomData;
 
 use super::fold::Fold;
-use super::process_core::{Outbox, timer_key};
+use super::process_core::{EmittedFrame, Outbox, timer_key};
 use super::process_list::List;
 use super::process_map::Map;
 use super::process_place::Place;
@@ -12,6 +12,8 @@ use super::process_states::{
     Declared, KIND_CHUNK, KIND_LIST, KIND_REDUCED, KIND_VALUE, ListState, MapState, ReducingState,
     StateKind, StateName, ValueState,
 };
+use crate::chain::SideTag;
+use crate::chain::tagged::TagId;
 use crate::record::{EventTime, Fixed, FrameHeader, Key, KeyHash, Record};
 use crate::state::{ExpiryKind, OperatorId, Store};
 
@@ -71,12 +73,24 @@ impl<'a, Out: Record> ProcessContext<'a, Out> {
 
     /// Emits a record, with the time and position of what is being handled.
     pub fn emit(&mut self, view: Out::View<'_>) {
-        let mut buffer = self.outbox.spare.pop().unwrap_or_default();
+        self.emit_tagged::<Out>(None, view);
+    }
+
+    /// Emits a record to a side output: what the job takes by the same tag, see `with_sides`. Behind an
+    /// operator without side outputs it is dropped.
+    pub fn emit_to<S: Record>(&mut self, tag: SideTag<S>, view: S::View<'_>) {
+        if self.outbox.takes_sides {
+            self.emit_tagged::<S>(Some(tag.id()), view);
+        }
+    }
+
+    fn emit_tagged<R: Record>(&mut self, tag: Option<TagId>, view: R::View<'_>) {
+        let mut frame = self.outbox.spare.pop().unwrap_or_default();
         let header = self.scope.header;
         let header = FrameHeader { ordinal: header.ordinal_of(self.emitted), ..header };
         self.emitted += 1;
-        buffer.encode::<Out>(&header, view);
-        self.outbox.frames.push_back(buffer);
+        frame.encode::<R>(&header, view);
+        self.outbox.frames.push_back(EmittedFrame { tag, frame });
     }
 
     /// The key's value, if it was set and has not expired. One look-up.

@@ -8,6 +8,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use super::process_context::{ProcessContext, Scope, SharedContext, time_of, timer_namespace};
 use super::process_states::{Declared, States};
 use super::sorted::FrameBuffer;
+use crate::chain::tagged::TagId;
 use crate::chain::{Due, OperatorState, StateLayout};
 use crate::record::{EventTime, Frame, FrameHeader, Key, KeyHash, Layout, Record, TimeSpan};
 use crate::state::{EntryKey, LogOffset, OperatorId, Store};
@@ -15,14 +16,23 @@ use crate::state::{EntryKey, LogOffset, OperatorId, Store};
 /// What a function has emitted and set, and what it may not keep itself.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Encoded frames, the next to leave first.
-    pub(super) frames: VecDeque<FrameBuffer>,
+    /// The next to leave first.
+    pub(super) frames: VecDeque<EmittedFrame>,
+    /// Whether somebody takes what is emitted to side outputs.
+    pub(super) takes_sides: bool,
     /// Emptied buffers.
     pub(super) spare: Vec<FrameBuffer>,
     /// Timers by time and hash; see invariant 2.
     pub(super) timers: Timers,
     /// The same by the wall clock.
     pub(super) wall_timers: Timers,
+}
+
+/// An encoded frame: of the function's record, or, with a tag, of the tag's.
+#[derive(Debug)]
+pub(super) struct EmittedFrame {
+    pub(super) tag: Option<TagId>,
+    pub(super) frame: FrameBuffer,
 }
 
 /// Timers by time and hash, the next one first.
@@ -62,6 +72,11 @@ impl ProcessCore {
     pub(super) fn shared(mut self, id: OperatorId, states: &States) -> Self {
         self.shared = Some((id, states.declared));
         self
+    }
+
+    /// Lets what is emitted to side outputs leave, too.
+    pub(super) fn take_sides(&mut self) {
+        self.outbox.takes_sides = true;
     }
 
     /// What is kept: the function's states, and its timers.
@@ -175,14 +190,16 @@ impl ProcessCore {
     }
 
     /// What leaves next.
-    pub(super) fn front(&self) -> Frame<'_> {
+    pub(super) fn front(&self) -> (Option<TagId>, Frame<'_>) {
         let front = self.outbox.frames.front();
-        front.expect("asked only after `advance` answered `true`").frame()
+        let front = front.expect("asked only after `advance` answered `true`");
+        (front.tag, front.frame.frame())
     }
 
     /// It has left.
     pub(super) fn done(&mut self) {
-        self.outbox.spare.extend(self.outbox.frames.pop_front());
+        let left = self.outbox.frames.pop_front();
+        self.outbox.spare.extend(left.map(|emitted| emitted.frame));
     }
 }
 

@@ -4,10 +4,12 @@
 //! in an outbox; `process.rs` has the invariants.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use super::pair::{PairOperator, Side};
 use super::process_context::{ProcessContext, SharedContext};
 use super::process_core::{ProcessCore, Timer};
+use super::process_out::{Leaving, WithSides, WithoutSides};
 use super::process_states::States;
 use crate::chain::{Due, KeyFn, OperatorState, SHARED_KIND};
 use crate::record::{EventTime, Frame, FrameHeader, Item, Key, Layout, Record};
@@ -118,27 +120,29 @@ pub trait BroadcastFunction: Send + 'static {
 }
 
 /// Runs a [`PairFunction`].
-pub struct ProcessPair<P, FL, FR> {
+pub struct ProcessPair<P, FL, FR, L = WithoutSides> {
     function: P,
     core: ProcessCore,
     keys: (FL, FR),
+    leaving: PhantomData<fn() -> L>,
 }
 
 /// Runs a [`BroadcastFunction`].
-pub struct ProcessBroadcast<P, F> {
+pub struct ProcessBroadcast<P, F, L = WithoutSides> {
     function: P,
     core: ProcessCore,
     shared: OperatorId,
     key_fn: F,
+    leaving: PhantomData<fn() -> L>,
 }
 
-impl<P, FL, FR> fmt::Debug for ProcessPair<P, FL, FR> {
+impl<P, FL, FR, L> fmt::Debug for ProcessPair<P, FL, FR, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ProcessPair({:?})", self.core)
     }
 }
 
-impl<P, F> fmt::Debug for ProcessBroadcast<P, F> {
+impl<P, F, L> fmt::Debug for ProcessBroadcast<P, F, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ProcessBroadcast({:?})", self.core)
     }
@@ -155,7 +159,15 @@ impl<P: PairFunction, FL, FR> ProcessPair<P, FL, FR> {
     pub fn new(state_id: OperatorId, function: P, keys: (FL, FR)) -> Self {
         let states = collected(|states| function.states(states));
         let core = ProcessCore::new(state_id, OperatorId(state_id.0 + 1), &states);
-        Self { function, core, keys }
+        Self { function, core, keys, leaving: PhantomData }
+    }
+
+    /// The same, with what the function emits to side outputs.
+    #[must_use]
+    pub fn with_sides(self) -> ProcessPair<P, FL, FR, WithSides> {
+        let Self { function, mut core, keys, .. } = self;
+        core.take_sides();
+        ProcessPair { function, core, keys, leaving: PhantomData }
     }
 }
 
@@ -167,7 +179,16 @@ impl<P: BroadcastFunction, F> ProcessBroadcast<P, F> {
         let shared_states = collected(|states| function.shared_states(states));
         let shared = OperatorId(state_id.0 + 3);
         let core = ProcessCore::new(state_id, OperatorId(state_id.0 + 1), &states);
-        Self { function, core: core.shared(shared, &shared_states), shared, key_fn }
+        let core = core.shared(shared, &shared_states);
+        Self { function, core, shared, key_fn, leaving: PhantomData }
+    }
+
+    /// The same, with what the function emits to side outputs.
+    #[must_use]
+    pub fn with_sides(self) -> ProcessBroadcast<P, F, WithSides> {
+        let Self { function, mut core, shared, key_fn, .. } = self;
+        core.take_sides();
+        ProcessBroadcast { function, core, shared, key_fn, leaving: PhantomData }
     }
 }
 
@@ -213,8 +234,8 @@ macro_rules! emits_by_outbox {
         }
 
         fn due<'s>(&'s self, _: &'s Store) -> (FrameHeader, <Self::Out as Item>::View<'s>) {
-            let frame = self.core.front();
-            (frame.header(), frame.view::<P::Out>())
+            let (tag, frame) = self.core.front();
+            (frame.header(), L::view(tag, frame))
         }
 
         fn due_done(&mut self, _: &mut Store) {
@@ -223,15 +244,16 @@ macro_rules! emits_by_outbox {
     };
 }
 
-impl<P, FL, FR> PairOperator for ProcessPair<P, FL, FR>
+impl<P, FL, FR, L> PairOperator for ProcessPair<P, FL, FR, L>
 where
     P: PairFunction,
+    L: Leaving<P::Out>,
     FL: KeyFn<P::Left, P::Key>,
     FR: KeyFn<P::Right, P::Key>,
 {
     type Left = P::Left;
     type Right = P::Right;
-    type Out = P::Out;
+    type Out = L::Item;
     type Emission = ();
 
     emits_by_outbox!();
@@ -242,7 +264,7 @@ where
     }
 
     fn apply(&mut self, state: &mut Store, side: Side, frame: Frame<'_>, _: Due) -> Option<()> {
-        let Self { function, core, keys } = self;
+        let Self { function, core, keys, .. } = self;
         let header = frame.header();
         match side {
             Side::Left => {
@@ -266,14 +288,15 @@ where
     }
 }
 
-impl<P, F> PairOperator for ProcessBroadcast<P, F>
+impl<P, F, L> PairOperator for ProcessBroadcast<P, F, L>
 where
     P: BroadcastFunction,
+    L: Leaving<P::Out>,
     F: KeyFn<P::In, P::Key>,
 {
     type Left = P::In;
     type Right = P::Broadcast;
-    type Out = P::Out;
+    type Out = L::Item;
     type Emission = ();
 
     emits_by_outbox!();
