@@ -269,6 +269,35 @@ fn answers_that_are_kept_are_not_asked_for_again() {
     assert_eq!((told.len(), counts.calls, counts.cached), (90, 3, 87));
 }
 
+/// Answers after a while, by the runtime's own timers.
+struct Slow;
+
+impl Lookup for Slow {
+    type In = Ask;
+    type Request = u64;
+    type Answer = u64;
+    type Error = ();
+
+    fn request(&self, ask: AskView) -> u64 {
+        ask.what
+    }
+
+    async fn call(&self, what: u64) -> Result<u64, ()> {
+        tokio::time::sleep(Duration::from_micros(what % 7 * 300)).await;
+        Ok(1_000 + what)
+    }
+}
+
+#[test]
+fn calls_may_use_the_runtime_and_leave_in_order_where_that_is_asked_for() {
+    let told = ask_all(1, Slow, LookupOptions::new().ordered(), 0..500).unwrap();
+    let expected: Vec<Told3> = (0..500).map(|number| (number, number, number + 1_000)).collect();
+    assert_eq!(told, expected);
+    let mut told = ask_all(3, Slow, LookupOptions::new().unordered(), 0..500).unwrap();
+    told.sort_unstable();
+    assert_eq!(told, expected);
+}
+
 #[test]
 fn a_call_that_panics_ends_the_job_and_says_where() {
     let error = ask_all(2, Bad, LookupOptions::new(), [3, 2].into_iter()).unwrap_err();
