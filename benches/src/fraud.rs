@@ -242,6 +242,7 @@ impl Loop {
             amount_micros: row.amount_micros,
             customer,
             terminal: terminal.add(row.time_micros, fraud),
+            ..RuleInput::default()
         };
         let verdict = self.rules.verdict(&input);
         self.outcome.accepted += 1;

@@ -2,6 +2,7 @@
 //! to run a job that neither hang nor hide what they ran.
 
 mod flows;
+pub mod fraud_cards;
 pub mod fraud_oracle;
 pub mod inputs;
 mod joins;

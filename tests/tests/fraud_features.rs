@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::sync::Arc;
 
 use pelton::job::{Files, SourceOptions, Splits};
 use pelton::record::{Decimal, EventTime, FrameHeader, TimeSpan};
@@ -16,17 +15,18 @@ use pelton::sink::{CollectSink, RowFormat};
 use pelton::source::{GeneratorSplit, VecSplit};
 use pelton::{Job, Settings};
 use pelton_cli::fraud::generator::Transactions;
-use pelton_cli::fraud::job::{Decided, DecidedView, Order, Transaction, fraud};
-use pelton_cli::fraud::outputs::FeatureLines;
+use pelton_cli::fraud::job::{Order, fraud};
+use pelton_cli::fraud::outputs::{DecisionLines, FeatureLines};
+use pelton_cli::fraud::records::{Decided, DecidedView, Transaction};
 use pelton_cli::fraud::rules::Rules;
-use pelton_cli::fraud::verdict::CompiledRules;
+use pelton_cli::fraud::rules_in_use::RulesInUse;
 use pelton_tests::fraud_oracle::{self, Row};
 use pelton_tests::runs::{self, settings};
 
 const LATENESS: TimeSpan = TimeSpan::minutes(10);
 
-fn rules() -> Arc<CompiledRules> {
-    Arc::new(Rules::load(None).unwrap())
+fn rules() -> RulesInUse {
+    RulesInUse::new(Rules::load(None).unwrap())
 }
 
 /// `count` transactions of few keys, with time stretched so that they fill and leave windows.
@@ -53,6 +53,11 @@ fn transaction(row: &Row) -> Transaction {
         amount: Decimal(row.amount_micros),
         fraud: row.fraud,
         scenario: None,
+        latitude: None,
+        longitude: None,
+        declined: None,
+        pending: None,
+        confirms: None,
     }
 }
 
@@ -83,7 +88,7 @@ fn outcome(settings: &Settings, parts: &[Vec<Row>], order: Order) -> Outcome {
     };
     let transactions = job.source(splits(parts), options);
     let decided: CollectSink<Decided> = CollectSink::new();
-    fraud(transactions, Arc::clone(&rules), order).to(decided.clone());
+    fraud(transactions, rules.clone(), order).to(decided.clone());
     let report = runs::run(settings, job).unwrap();
     let rows_in: usize = parts.iter().map(Vec::len).sum();
     let total = report.counts.total;
@@ -95,9 +100,9 @@ fn outcome(settings: &Settings, parts: &[Vec<Row>], order: Order) -> Outcome {
     let mut decisions: Vec<String> = rows
         .iter()
         .map(|row| {
-            let verdict = rules.decide(pelton::record::Record::view(row).reason_set());
             let mut line = Vec::new();
-            rules.push_decision(row.transaction_id, &verdict, &mut line);
+            let lines = DecisionLines::new(rules.used());
+            lines.write(&FrameHeader::default(), pelton::record::Record::view(row), &mut line);
             String::from_utf8(line).unwrap()
         })
         .collect();

@@ -108,7 +108,14 @@ pub struct FraudArgs {
     /// The twelve features of every transaction, as CSV
     #[arg(long, value_name = "FILE")]
     pub features: Option<PathBuf>,
-    /// The rules and their thresholds, as TOML, instead of the compiled-in ones
+    /// Terminals in an hour and travel of every transaction's card, as CSV
+    #[arg(long, value_name = "FILE")]
+    pub card_features: Option<PathBuf>,
+    /// What takes several transactions to see, and what stays away, as NDJSON
+    #[arg(long, value_name = "FILE")]
+    pub alerts: Option<PathBuf>,
+    /// The rules and their thresholds, as TOML, instead of the compiled-in ones; a changed file is
+    /// taken while the job runs
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
     /// Decide at once on what has arrived, or wait for the watermark
@@ -128,6 +135,12 @@ pub struct TransactionsArgs {
     /// A CSV file (.gz and .zst are compressed); - is standard output
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Also where each happened: the columns latitude and longitude
+    #[arg(long)]
+    pub places: bool,
+    /// Also what became of each: the columns declined, pending and confirms, and rows that confirm one
+    #[arg(long)]
+    pub outcomes: bool,
 }
 
 /// In which order a job takes its input.
@@ -161,11 +174,12 @@ mod tests {
         for line in [
             "pelton run fraud --input a.csv b.csv.zst --output decisions.ndjson --features \
              features.csv --report report.json --shards 2 --driver threads --rejects r.ndjson \
-             --rules rules.toml",
+             --rules rules.toml --card-features cards.csv --alerts alerts.ndjson",
             "pelton run fraud --input a.csv --input b.csv --output - --order event-time \
              --lateness 10m --late late.ndjson --rate 100000 --strategy spin --driver glommio",
             "pelton run clicks --input clicks.csv --output counts.csv --shards 8 --changes",
             "pelton generate transactions --count 1000 --seed 7 --output -",
+            "pelton generate transactions --count 1000 --places --outcomes --output t.csv.zst",
             "pelton plan fraud --format svg --output plan.svg",
             "pelton plan clicks",
             "pelton expand fraud",

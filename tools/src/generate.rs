@@ -4,7 +4,7 @@ use pelton::command::{CommandError, output};
 
 use crate::cli::TransactionsArgs;
 use crate::error::ProgramError;
-use crate::fraud::generator::write_csv;
+use crate::fraud::generator::{ExtraColumns, write_csv_with};
 
 /// Writes what was asked for.
 ///
@@ -12,7 +12,8 @@ use crate::fraud::generator::write_csv;
 /// The output can't be created, or not be written to its end.
 pub fn run(args: &TransactionsArgs) -> Result<(), ProgramError> {
     let mut out = output::create(&args.output)?;
-    write_csv(args.seed, args.count, &mut out)
+    let columns = ExtraColumns { places: args.places, outcomes: args.outcomes };
+    write_csv_with(args.seed, args.count, columns, &mut out)
         .and_then(|()| out.finish())
         .map_err(|source| CommandError::write(&args.output, source))?;
     Ok(())
@@ -26,7 +27,8 @@ mod tests {
     use super::*;
 
     fn generated(output: &Path) -> Result<(), ProgramError> {
-        run(&TransactionsArgs { count: 5_000, seed: 3, output: output.to_owned() })
+        let output = output.to_owned();
+        run(&TransactionsArgs { count: 5_000, seed: 3, output, places: false, outcomes: false })
     }
 
     #[test]

@@ -229,7 +229,7 @@ fn outputs_that_can_not_be_written_are_named_in_one_line() {
             fails(&folder.fraud(&input, &[option, "/dev/full"]), &["/dev/full", "free some space"]);
         }
     }
-    for option in ["--features", "--report", "--rejects", "--late"] {
+    for option in ["--features", "--card-features", "--alerts", "--report", "--rejects", "--late"] {
         fails(&folder.fraud(&input, &[option, nowhere.to_str().unwrap()]), &["out.ndjson"]);
     }
 }
@@ -268,6 +268,13 @@ fn rules_that_are_not_right_are_named_with_their_line() {
     let input = folder.file("in.csv", format!("{HEADER}{GOOD}"));
     let rules = folder.file("rules.toml", "[decision]\nreview = \n");
     fails(&folder.fraud(&input, &["--rules", rules.to_str().unwrap()]), &["rules.toml", "line 2"]);
+    let alone = "[decision]\nreview = 1\ndecline = 2\n[unconfirmed]\nwithin = \"2d\"\n";
+    let rules = folder.file("rules.toml", alone);
+    fails(
+        &folder.fraud(&input, &["--rules", rules.to_str().unwrap()]),
+        &["rules.toml, [unconfirmed]: `within` is \"2d\"; give a time of up to a day"],
+    );
+    assert!(!folder.path("decisions.ndjson").exists(), "rules are read before anything is made");
     let missing = folder.path("no-rules.toml");
     fails(&folder.fraud(&input, &["--rules", missing.to_str().unwrap()]), &["no-rules.toml"]);
 }

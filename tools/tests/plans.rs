@@ -94,9 +94,9 @@ fn the_fraud_job_is_two_halves_that_meet() {
     let plan: Plan = serde_json::from_str(&plan(JobName::Fraud, PlanFormat::Json)).unwrap();
     assert_eq!(plan.sources[0].name.as_deref(), Some("transactions"));
     let ways: Vec<_> = plan.exchanges.iter().map(|way| (way.from, way.to)).collect();
-    assert_eq!((plan.stages.len(), plan.outputs.len()), (4, 1));
-    assert_eq!(ways, [(0, 1), (0, 2), (1, 3), (2, 3)]);
+    assert_eq!((plan.stages.len(), plan.outputs.len()), (5, 1));
+    assert_eq!(ways, [(0, 1), (1, 3), (0, 2), (3, 4), (2, 4)]);
     let keys: Vec<_> =
         plan.exchanges.iter().filter_map(|way| way.sent.route.text.clone()).collect();
-    assert_eq!(keys, ["|t| t.customer_id", "|t| t.terminal_id"]);
+    assert_eq!(keys, ["|t| t.customer_id", "|t| t.customer_id", "|t| t.terminal_id"]);
 }

@@ -29,7 +29,7 @@ pub mod usage;
 
 pub use error::CommandError;
 pub use jobs::{IntoOutput, NamedJob, main, run_from};
-pub use options::{DriverName, EngineArgs, JobArgs, RunArgs, Strategy};
+pub use options::{DriverName, EngineArgs, JobArgs, RunArgs, Strategy, time_span};
 pub use plans::{ExpandArgs, PlanArgs, unasked};
 pub use progress::{Progress, Snapshot};
 pub use report::{Checkpoints, Durations, Hiccups, Latencies, Nothing, Percentiles, Report};

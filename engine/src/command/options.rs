@@ -252,7 +252,10 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// Reads `10m`, `30s`, `500ms`, `2h`, `7d`, `250us`, or `0`.
-fn time_span(text: &str) -> Result<TimeSpan, String> {
+///
+/// # Errors
+/// What to give instead.
+pub fn time_span(text: &str) -> Result<TimeSpan, String> {
     let wrong = || "give a whole number with a unit, such as 500ms, 30s, 10m, 2h or 7d".to_owned();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -80,6 +80,7 @@ mod tests {
             amount_micros: 0,
             customer: [customer; 3],
             terminal: [RiskCounts::default(), terminal, terminal],
+            ..RuleInput::default()
         };
         let mut out = Vec::new();
         push_features(9, &input, &mut out);

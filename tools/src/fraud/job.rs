@@ -1,129 +1,33 @@
 //! The fraud job as a plan: two keyed halves that branch at the source and meet by position.
 //!
 //! ```text
-//!                 /-> by customer -> exact windows -> customer's facts  \
-//!  transactions -<                                                        >-> decision
-//!                 \-> by terminal -> exact windows -> terminal's facts  /
+//!                 /-> by customer -> card -> exact windows -> customer's facts  \
+//!  transactions -<                                                                >-> rules -> decision
+//!                 \-> by terminal ---------> exact windows -> terminal's facts  /
 //! ```
 //!
-//! Each half sees one split in its own order, so its windows are exact; a half hands on what its
-//! windows say, and which of its own rules held, so sums too wide for a field never leave it.
-
-use std::sync::Arc;
+//! Each half sees one split in its own order, so its windows are exact.
+//!
+//! The rules are read where the halves have met, and nowhere before: a decision is made by one version
+//! of them, and names it. No record that is under way holds a version, so a checkpoint holds none, and
+//! a job that goes on judges with the rules that are there then. What it had taken in and not yet
+//! committed may so be judged by newer rules than before the failure; every transaction still has one
+//! decision in the output, and that says which rules made it. (Refused: a version stamped at the source,
+//! before the branches. Both halves would use it too, but the batch would be copied for it, and old
+//! versions would have to be kept with the state, for records that were under way.)
 
 use pelton::chain::operators::{ExactSpec, Invertible};
-use pelton::record::{Decimal, EventTime, TimeSpan};
-use pelton::{Stream, job, record};
+use pelton::record::{Decimal, TimeSpan};
+use pelton::{Stream, job};
 
-use super::verdict::{
-    CompiledRules, Half, ReasonSet, RiskCounts, RuleInput, WindowSums, cents_squared,
+use super::card::CardSteps;
+use super::records::{
+    CardTransactionView, CustomerFactsView, Decided, DecidedView, TerminalFactsView,
+    TerminalTransactionView, Transaction,
 };
+use super::rules_in_use::{NumberedRules, RulesInUse};
+use super::verdict::{RiskCounts, RuleInput, Travel, WindowSums, cents_squared};
 use crate::digits::rounded_quotient;
-
-/// One card transaction, as it comes in.
-#[record]
-pub struct Transaction {
-    /// Ranks transactions of one time.
-    pub transaction_id: u64,
-    /// When it happened.
-    #[event_time]
-    pub time: EventTime,
-    /// Who pays.
-    pub customer_id: u64,
-    /// Where.
-    pub terminal_id: u64,
-    /// How much.
-    pub amount: Decimal,
-    /// Whether it turned out to be a fraud, where that is known.
-    pub fraud: Option<bool>,
-    /// Which kind of fraud, where that is known.
-    pub scenario: Option<u8>,
-}
-
-/// What the customer's windows say, and the transaction itself.
-#[record]
-pub struct CustomerFacts {
-    /// The transaction's number.
-    pub transaction_id: u64,
-    /// How much.
-    pub amount: Decimal,
-    /// The label.
-    pub fraud: Option<bool>,
-    /// The label's kind.
-    pub scenario: Option<u8>,
-    /// Transactions in a day.
-    pub count_1d: u64,
-    /// Their average amount.
-    pub avg_1d: Decimal,
-    /// Transactions in 7 days.
-    pub count_7d: u64,
-    /// Their average amount.
-    pub avg_7d: Decimal,
-    /// Transactions in 30 days.
-    pub count_30d: u64,
-    /// Their average amount.
-    pub avg_30d: Decimal,
-    /// The rules about the customer and the amount that held.
-    pub reasons: u32,
-}
-
-/// What the terminal's windows say.
-#[record]
-pub struct TerminalFacts {
-    /// Transactions in a day.
-    pub count_1d: u64,
-    /// Frauds among them.
-    pub frauds_1d: u64,
-    /// Transactions in 7 days.
-    pub count_7d: u64,
-    /// Frauds among them.
-    pub frauds_7d: u64,
-    /// Transactions in 30 days.
-    pub count_30d: u64,
-    /// Frauds among them.
-    pub frauds_30d: u64,
-    /// The rules about the terminal that held.
-    pub reasons: u32,
-}
-
-/// A transaction that is decided, with its twelve features.
-#[record]
-pub struct Decided {
-    /// The transaction's number.
-    pub transaction_id: u64,
-    /// How much.
-    pub amount: Decimal,
-    /// The label.
-    pub fraud: Option<bool>,
-    /// The label's kind.
-    pub scenario: Option<u8>,
-    /// The customer's transactions in a day.
-    pub customer_count_1d: u64,
-    /// Their average amount.
-    pub customer_avg_1d: Decimal,
-    /// The customer's transactions in 7 days.
-    pub customer_count_7d: u64,
-    /// Their average amount.
-    pub customer_avg_7d: Decimal,
-    /// The customer's transactions in 30 days.
-    pub customer_count_30d: u64,
-    /// Their average amount.
-    pub customer_avg_30d: Decimal,
-    /// The terminal's transactions in a day that ended a week ago.
-    pub terminal_count_1d: u64,
-    /// Frauds among them.
-    pub terminal_frauds_1d: u64,
-    /// The same in 7 days.
-    pub terminal_count_7d: u64,
-    /// Frauds among them.
-    pub terminal_frauds_7d: u64,
-    /// The same in 30 days.
-    pub terminal_count_30d: u64,
-    /// Frauds among them.
-    pub terminal_frauds_30d: u64,
-    /// All rules that held: bit n is the rule n.
-    pub reasons: u32,
-}
 
 /// Folds a customer's amounts.
 #[derive(Debug)]
@@ -186,86 +90,137 @@ pub enum Order {
 #[job]
 pub fn fraud(
     transactions: Stream<Transaction>,
-    rules: Arc<CompiledRules>,
+    rules: RulesInUse,
     order: Order,
 ) -> Stream<Decided> {
     let waits = order == Order::EventTime;
-    let customer_rules = Arc::clone(&rules);
     let customers = transactions
+        .filter(|t| t.confirms.is_none())
         .key_by(|t| t.customer_id)
         .in_time_order_if(waits, |t| t.transaction_id)
+        .process(CardSteps::default())
+        .named("card")
+        // Behind the card's stage they come in its order.
+        .key_by(|t| t.customer_id)
         .exact_windows::<Spend, 3, _>(ExactSpec { lengths: WINDOWS, delay: TimeSpan::ZERO }, |t| {
             (t.transaction_id, t.amount.0)
         })
         .named("customer")
-        .map(|(t, windows)| customer_facts(t, &windows, &customer_rules));
+        .map(|(t, windows)| customer_facts(t, &windows));
     let terminals = transactions
+        .filter(|t| t.confirms.is_none())
+        .map(|t| TerminalTransactionView {
+            transaction_id: t.transaction_id,
+            terminal_id: t.terminal_id,
+            fraud: t.fraud.unwrap_or(false),
+        })
         .key_by(|t| t.terminal_id)
         .in_time_order_if(waits, |t| t.transaction_id)
         .exact_windows::<Risk, 3, _>(ExactSpec { lengths: WINDOWS, delay: LABEL_DELAY }, |t| {
-            (t.transaction_id, t.fraud.unwrap_or(false))
+            (t.transaction_id, t.fraud)
         })
         .named("terminal")
-        .map(|(_, windows)| terminal_facts(&windows, &rules));
-    customers.join_by_position(terminals).named("decision").map(|(c, t)| decided(c, t))
+        .map(|(_, windows)| terminal_facts(&windows));
+    customers
+        .join_by_position(terminals)
+        .named("decision")
+        .map_with(rules.reference(), |(c, t), rules, out| out.emit(decided(c, t, &rules)))
 }
 
 #[inline]
 fn customer_facts(
-    transaction: TransactionView,
+    transaction: CardTransactionView,
     windows: &[(u64, i128, i128); 3],
-    rules: &CompiledRules,
 ) -> CustomerFactsView {
-    let sums = |&(count, sum_micros, sum_squares): &(u64, i128, i128)| WindowSums {
-        count,
-        sum_micros,
-        sum_squares,
-    };
-    let customer = [sums(&windows[0]), sums(&windows[1]), sums(&windows[2])];
-    let input = RuleInput {
-        amount_micros: transaction.amount.0,
-        customer,
-        terminal: [RiskCounts::default(); 3],
-    };
+    let [day, week, month] = windows;
+    let (sum_30d_high, sum_30d_low) = halves(month.1);
+    let (squares_30d_high, squares_30d_low) = halves(month.2);
     CustomerFactsView {
         transaction_id: transaction.transaction_id,
         amount: transaction.amount,
         fraud: transaction.fraud,
         scenario: transaction.scenario,
-        count_1d: customer[0].count,
-        avg_1d: average(&customer[0]),
-        count_7d: customer[1].count,
-        avg_7d: average(&customer[1]),
-        count_30d: customer[2].count,
-        avg_30d: average(&customer[2]),
-        reasons: rules.held(&input, Half::Customer).0,
+        count_1d: day.0,
+        avg_1d: average(day),
+        count_7d: week.0,
+        avg_7d: average(week),
+        count_30d: month.0,
+        avg_30d: average(month),
+        sum_30d_high,
+        sum_30d_low,
+        squares_30d_high,
+        squares_30d_low,
+        merchants_1h: transaction.merchants_1h,
+        travel_metres: transaction.travel_metres,
+        travel_micros: transaction.travel_micros,
     }
 }
 
 #[inline]
-fn average(window: &WindowSums) -> Decimal {
-    let micros = rounded_quotient(window.sum_micros, window.count);
+fn average(&(count, sum_micros, _): &(u64, i128, i128)) -> Decimal {
+    let micros = rounded_quotient(sum_micros, count);
     Decimal(i64::try_from(micros).expect("an average is no larger than the largest amount"))
 }
 
+const HALF_BITS: u32 = 64;
+
 #[inline]
-fn terminal_facts(windows: &[(u64, u64); 3], rules: &CompiledRules) -> TerminalFactsView {
-    let counts = |&(count, frauds): &(u64, u64)| RiskCounts { count, frauds };
-    let terminal = [counts(&windows[0]), counts(&windows[1]), counts(&windows[2])];
-    let input = RuleInput { terminal, ..RuleInput::default() };
+fn halves(value: i128) -> (u64, u64) {
+    let bits = value.cast_unsigned();
+    let half = |bits: u128| u64::try_from(bits).expect("a half of 128 bits");
+    (half(bits >> HALF_BITS), half(bits & u128::from(u64::MAX)))
+}
+
+#[inline]
+fn whole(high: u64, low: u64) -> i128 {
+    (u128::from(high) << HALF_BITS | u128::from(low)).cast_signed()
+}
+
+#[inline]
+fn terminal_facts(windows: &[(u64, u64); 3]) -> TerminalFactsView {
+    let [day, week, month] = windows;
     TerminalFactsView {
-        count_1d: terminal[0].count,
-        frauds_1d: terminal[0].frauds,
-        count_7d: terminal[1].count,
-        frauds_7d: terminal[1].frauds,
-        count_30d: terminal[2].count,
-        frauds_30d: terminal[2].frauds,
-        reasons: rules.held(&input, Half::Terminal).0,
+        count_1d: day.0,
+        frauds_1d: day.1,
+        count_7d: week.0,
+        frauds_7d: week.1,
+        count_30d: month.0,
+        frauds_30d: month.1,
+    }
+}
+
+/// What the rules see. They look at the sums of 30 days only.
+#[inline]
+fn rule_input(customer: &CustomerFactsView, terminal: &TerminalFactsView) -> RuleInput {
+    let counted = |count| WindowSums { count, ..WindowSums::default() };
+    let risk = |count, frauds| RiskCounts { count, frauds };
+    RuleInput {
+        amount_micros: customer.amount.0,
+        customer: [
+            counted(customer.count_1d),
+            counted(customer.count_7d),
+            WindowSums {
+                count: customer.count_30d,
+                sum_micros: whole(customer.sum_30d_high, customer.sum_30d_low),
+                sum_squares: whole(customer.squares_30d_high, customer.squares_30d_low),
+            },
+        ],
+        terminal: [
+            risk(terminal.count_1d, terminal.frauds_1d),
+            risk(terminal.count_7d, terminal.frauds_7d),
+            risk(terminal.count_30d, terminal.frauds_30d),
+        ],
+        merchants_1h: customer.merchants_1h,
+        travel: Travel { metres: customer.travel_metres, micros: customer.travel_micros },
     }
 }
 
 #[inline]
-fn decided(customer: CustomerFactsView, terminal: TerminalFactsView) -> DecidedView {
+fn decided(
+    customer: CustomerFactsView,
+    terminal: TerminalFactsView,
+    rules: &NumberedRules,
+) -> DecidedView {
     DecidedView {
         transaction_id: customer.transaction_id,
         amount: customer.amount,
@@ -283,14 +238,23 @@ fn decided(customer: CustomerFactsView, terminal: TerminalFactsView) -> DecidedV
         terminal_frauds_7d: terminal.frauds_7d,
         terminal_count_30d: terminal.count_30d,
         terminal_frauds_30d: terminal.frauds_30d,
-        reasons: customer.reasons | terminal.reasons,
+        merchants_1h: customer.merchants_1h,
+        travel_metres: customer.travel_metres,
+        travel_micros: customer.travel_micros,
+        rules: rules.number(),
+        reasons: rules.held(&rule_input(&customer, &terminal)).0,
     }
 }
 
-impl DecidedView {
-    /// The rules that held.
-    #[must_use]
-    pub fn reason_set(&self) -> ReasonSet {
-        ReasonSet(self.reasons)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_sums_survive_their_halves() {
+        for value in [0, 1, -1, i128::MIN, i128::MAX, i128::from(u64::MAX) + 1, -(1 << 70)] {
+            let (high, low) = halves(value);
+            assert_eq!(whole(high, low), value);
+        }
     }
 }

@@ -12,8 +12,11 @@
 
 use std::path::Path;
 
+use pelton::command::time_span;
+use pelton::record::TimeSpan;
 use serde::Deserialize;
 
+use super::alerts::{AlertRules, DECLINES_MAX, Declines, SmallThenLarge, Unconfirmed, WITHIN_MAX};
 use super::verdict::{CompiledRules, Test};
 
 /// The rules that are compiled in, with the comments that explain them.
@@ -60,6 +63,21 @@ pub enum RulesError {
         /// What it should be.
         wanted: &'static str,
     },
+    /// Something that shapes the plan of the job that runs.
+    #[error(
+        "{file}, [unconfirmed]: `within` can't change while the job runs; start the program again \
+         for it"
+    )]
+    NeedsRestart {
+        /// The file's path.
+        file: String,
+    },
+    /// More than a run keeps.
+    #[error("{file}: this run has had 4096 rules, and keeps them all; start the program again")]
+    TooMany {
+        /// The file's path.
+        file: String,
+    },
 }
 
 /// A rules file.
@@ -75,6 +93,13 @@ pub struct Rules {
     terminal_risk: Vec<TerminalRiskRule>,
     #[serde(default)]
     velocity: Vec<VelocityRule>,
+    #[serde(default)]
+    merchants: Vec<MerchantsRule>,
+    #[serde(default)]
+    impossible_travel: Vec<ImpossibleTravelRule>,
+    small_then_large: Option<SmallThenLargeRule>,
+    declines_then_approval: Option<DeclinesRule>,
+    unconfirmed: Option<UnconfirmedRule>,
 }
 
 /// From which total on a transaction is reviewed, and declined.
@@ -130,6 +155,54 @@ struct VelocityRule {
     times: f64,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MerchantsRule {
+    name: String,
+    score: u32,
+    #[serde(default = "yes")]
+    enabled: bool,
+    count_min: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImpossibleTravelRule {
+    name: String,
+    score: u32,
+    #[serde(default = "yes")]
+    enabled: bool,
+    kmh_over: f64,
+    km_min: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SmallThenLargeRule {
+    #[serde(default = "yes")]
+    enabled: bool,
+    small_to: f64,
+    large_over: f64,
+    within: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeclinesRule {
+    #[serde(default = "yes")]
+    enabled: bool,
+    declines: u32,
+    within: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnconfirmedRule {
+    #[serde(default = "yes")]
+    enabled: bool,
+    within: String,
+}
+
 fn yes() -> bool {
     true
 }
@@ -160,17 +233,22 @@ impl Rules {
             line: error.span().map_or(1, |span| line_of(text, span.start)),
             message: error.message().trim().replace('\n', ", "),
         })?;
-        rules.compile(&mut Checker { file })
+        rules.compile(text, &Checker { file })
     }
 
-    fn compile(self, check: &mut Checker<'_>) -> Result<CompiledRules, RulesError> {
+    fn compile(self, text: &str, check: &Checker<'_>) -> Result<CompiledRules, RulesError> {
         let Thresholds { review, decline } = self.decision;
         if review == 0 || decline < review {
             let found = format!("{decline} and `review` is {review}");
             let wanted = "give a review of 1 or more, and a decline no lower than it";
             return Err(check.error("[decision]", "decline", found, wanted));
         }
-        let mut compiled = CompiledRules::new(self.decision);
+        let alerts = AlertRules {
+            small_then_large: self.small_then_large.map(|rule| rule.check(check)).transpose()?,
+            declines: self.declines_then_approval.map(|rule| rule.check(check)).transpose()?,
+            unconfirmed: self.unconfirmed.map(|rule| rule.check(check)).transpose()?,
+        };
+        let mut compiled = CompiledRules::new(text, self.decision, alerts);
         for rule in self.amount {
             let place = place("amount", &rule.name);
             let test = Test::amount(check.number(&place, "over", rule.over)?);
@@ -206,8 +284,66 @@ impl Rules {
             let named = (rule.name, rule.score, rule.enabled);
             check.add(&mut compiled, &place, named, test)?;
         }
+        for rule in self.merchants {
+            let place = place("merchants", &rule.name);
+            let named = (rule.name, rule.score, rule.enabled);
+            check.add(&mut compiled, &place, named, Test::merchants(rule.count_min))?;
+        }
+        for rule in self.impossible_travel {
+            let place = place("impossible_travel", &rule.name);
+            let kmh_over = check.number(&place, "kmh_over", rule.kmh_over)?;
+            let km_min = check.number(&place, "km_min", rule.km_min)?;
+            let named = (rule.name, rule.score, rule.enabled);
+            check.add(&mut compiled, &place, named, Test::impossible_travel(kmh_over, km_min))?;
+        }
         Ok(compiled)
     }
+}
+
+impl SmallThenLargeRule {
+    fn check(self, check: &Checker<'_>) -> Result<SmallThenLarge, RulesError> {
+        let place = "[small_then_large]";
+        let small_to = check.number(place, "small_to", self.small_to)?;
+        let large_over = check.number(place, "large_over", self.large_over)?;
+        if large_over < small_to {
+            let wanted = "give an amount of `small_to` or more: none is both";
+            return Err(check.error(place, "large_over", large_over.to_string(), wanted));
+        }
+        Ok(SmallThenLarge {
+            enabled: self.enabled,
+            small_to_micros: micros(small_to),
+            large_over_micros: micros(large_over),
+            within: check.within(place, &self.within)?,
+        })
+    }
+}
+
+impl DeclinesRule {
+    fn check(self, check: &Checker<'_>) -> Result<Declines, RulesError> {
+        let place = "[declines_then_approval]";
+        if !(1..=DECLINES_MAX).contains(&self.declines) {
+            let wanted = "give a number from 1 to 10";
+            return Err(check.error(place, "declines", self.declines.to_string(), wanted));
+        }
+        let within = check.within(place, &self.within)?;
+        Ok(Declines { enabled: self.enabled, count: self.declines, within })
+    }
+}
+
+impl UnconfirmedRule {
+    fn check(self, check: &Checker<'_>) -> Result<Unconfirmed, RulesError> {
+        let within = check.within("[unconfirmed]", &self.within)?;
+        Ok(Unconfirmed { enabled: self.enabled, within })
+    }
+}
+
+/// An amount of a threshold, in millionths.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "thresholds are below 1e12, checked by `Checker::number`"
+)]
+pub(super) fn micros(amount: f64) -> i64 {
+    (amount * 1e6).round() as i64
 }
 
 fn place(kind: &str, name: &str) -> String {
@@ -247,6 +383,15 @@ impl Checker<'_> {
             return Ok(value);
         }
         Err(self.error(place, key, value.to_string(), "give a number of 0 or more"))
+    }
+
+    /// A length of time that a pattern may take.
+    fn within(&self, place: &str, text: &str) -> Result<TimeSpan, RulesError> {
+        let allowed = TimeSpan::micros(1)..=WITHIN_MAX;
+        time_span(text).ok().filter(|span| allowed.contains(span)).ok_or_else(|| {
+            let wanted = "give a time of up to a day with a unit, such as 30s, 10m or 24h";
+            self.error(place, "within", format!("{text:?}"), wanted)
+        })
     }
 
     fn add(
@@ -302,9 +447,14 @@ mod tests {
                 "customer_spend",
                 "terminal_risk_1d",
                 "terminal_risk_7d",
-                "velocity"
+                "velocity",
+                "merchants",
+                "impossible_travel"
             ]
         );
+        let alerts = *rules.alerts();
+        assert!(alerts.small_then_large.is_some() && alerts.declines.is_some());
+        assert!(alerts.unconfirmed.is_some());
     }
 
     #[test]
@@ -339,6 +489,28 @@ mod tests {
         ] {
             assert_eq!(error_of(&format!("{DECISION}{rule}")), expected);
         }
+        for (rule, expected) in [
+            (
+                "[small_then_large]\nsmall_to = 5\nlarge_over = 4\nwithin = \"1h\"",
+                "[small_then_large]: `large_over` is 4; give an amount of `small_to` or more: none \
+                 is both",
+            ),
+            (
+                "[declines_then_approval]\ndeclines = 11\nwithin = \"1h\"",
+                "[declines_then_approval]: `declines` is 11; give a number from 1 to 10",
+            ),
+            (
+                "[unconfirmed]\nwithin = \"25h\"",
+                "[unconfirmed]: `within` is \"25h\"; give a time of up to a day with a unit, such as \
+                 30s, 10m or 24h",
+            ),
+            (
+                "[[impossible_travel]]\nname = \"t\"\nscore = 5\nkmh_over = -1\nkm_min = 1",
+                "[[impossible_travel]] `t`: `kmh_over` is -1; give a number of 0 or more",
+            ),
+        ] {
+            assert_eq!(error_of(&format!("{DECISION}{rule}")), format!("my.toml, {expected}"));
+        }
         let error = error_of("[decision]\nreview = 50\ndecline = 10");
         assert!(error.contains("`decline` is 10"), "{error}");
     }
@@ -350,6 +522,13 @@ mod tests {
         assert!(error.contains("used twice"), "{error}");
         let off = format!("{DECISION}{rule}enabled = false");
         assert_eq!(Rules::parse("my.toml", &off).unwrap().names().count(), 0);
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_text() {
+        let version = |text: &str| Rules::parse("my.toml", text).unwrap().version();
+        assert_eq!(version(DECISION), version(DECISION));
+        assert_ne!(version(DECISION), version("[decision]\nreview = 50\ndecline = 101\n"));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `pelton run fraud`, and the same on generated transactions.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use pelton::Job;
 use pelton::command::{Finished, Watch, run as run_job};
@@ -10,12 +9,15 @@ use pelton::record::{Decimal, EventTime, TimeSpan};
 use pelton::sink::Both;
 use pelton::source::GeneratorSplit;
 
+use super::alerts::alerts;
 use super::generator::{self, Transactions};
-use super::job::{Order, Transaction, fraud};
-use super::outputs::{Total, decisions, features, quality};
+use super::job::{Order, fraud};
+use super::outputs::{Total, alert_lines, card_features, decisions, features, quality};
 use super::quality::QualityTally;
+use super::records::Transaction;
 use super::rules::Rules;
-use super::verdict::CompiledRules;
+use super::rules_in_use::RulesInUse;
+use super::rules_watch::{RulesWatch, WatchedRules};
 use crate::ProgramError;
 use crate::cli::{self, FraudArgs};
 use crate::report::FraudSection;
@@ -29,7 +31,12 @@ const LATENESS_DEFAULT: TimeSpan = TimeSpan::minutes(10);
 /// The rules, the inputs, the outputs, or the job.
 pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
     let settings = args.run.settings("fraud")?;
-    let (finished, tally) = run_job(|| plan(&args), settings, args.run.watch())?;
+    let rules = RulesInUse::new(Rules::load(args.rules.as_deref())?);
+    // A run that starts again after a failure goes on with the newest rules.
+    let watch = args.rules.as_deref().map(|path| WatchedRules::new(path, rules.clone()));
+    let watch = watch.map(RulesWatch::start);
+    let (finished, tally) = run_job(|| plan_with(&args, &rules), settings, args.run.watch())?;
+    drop(watch);
     let finished = finished.with(FraudSection { quality: tally.total().quality() });
     args.run.show(&finished, "Fraud decisions: latency from the intended arrival")?;
     Ok(())
@@ -38,10 +45,24 @@ pub fn run(args: FraudArgs) -> Result<(), ProgramError> {
 /// The job that the command line asks for, and the tally of its decisions.
 ///
 /// # Errors
-/// The rules.
+/// The rules, or the outputs.
 pub fn plan(args: &FraudArgs) -> Result<(Job, impl Total<QualityTally> + use<>), ProgramError> {
-    args.run.check_paths(&[("--features", args.features.as_deref())])?;
-    let rules = Arc::new(Rules::load(args.rules.as_deref())?);
+    plan_with(args, &RulesInUse::new(Rules::load(args.rules.as_deref())?))
+}
+
+/// As [`plan`], with rules that can be swapped.
+///
+/// # Errors
+/// The outputs.
+pub fn plan_with(
+    args: &FraudArgs,
+    rules: &RulesInUse,
+) -> Result<(Job, impl Total<QualityTally> + use<>), ProgramError> {
+    args.run.check_paths(&[
+        ("--features", args.features.as_deref()),
+        ("--card-features", args.card_features.as_deref()),
+        ("--alerts", args.alerts.as_deref()),
+    ])?;
     let job = Job::new();
     let mut options = args.run.source_options::<Transaction>()?;
     let order = match args.order {
@@ -52,10 +73,16 @@ pub fn plan(args: &FraudArgs) -> Result<(Job, impl Total<QualityTally> + use<>),
         }
     };
     let transactions = job.source(args.run.files(), options);
-    let decided = fraud(transactions, Arc::clone(&rules), order);
-    let tally = quality(Arc::clone(&rules));
-    let files = Both(decisions(args.run.output()?, rules), args.features.as_deref().map(features));
-    decided.to(Both(files, tally.clone()));
+    if let Some(path) = &args.alerts {
+        alerts(transactions.clone(), rules.clone(), order).to(alert_lines(path));
+    }
+    let tally = quality(rules.used());
+    let rows = Both(
+        args.features.as_deref().map(features),
+        args.card_features.as_deref().map(card_features),
+    );
+    let files = Both(decisions(args.run.output()?, rules.used()), rows);
+    fraud(transactions, rules.clone(), order).to(Both(files, tally.clone()));
     Ok((job, tally))
 }
 
@@ -82,15 +109,15 @@ pub fn run_generated(
     rate: f64,
     files: &GeneratedFiles,
 ) -> Result<Finished<FraudSection>, ProgramError> {
-    let rules: Arc<CompiledRules> = Arc::new(Rules::load(None)?);
+    let rules = RulesInUse::new(Rules::load(None)?);
     let make = || {
         let job = Job::new();
         let mut generated = Transactions::new(seed, count);
         let split = GeneratorSplit::new("generated", move |_| generated.next().map(transaction));
         let transactions = job.source(Splits::new(vec![split]), SourceOptions::new());
-        let decided = fraud(transactions, Arc::clone(&rules), Order::Arrival);
-        let tally = quality(Arc::clone(&rules));
-        decided.to(Both(decisions(&files.decisions, Arc::clone(&rules)), tally.clone()));
+        let decided = fraud(transactions, rules.clone(), Order::Arrival);
+        let tally = quality(rules.used());
+        decided.to(Both(decisions(&files.decisions, rules.used()), tally.clone()));
         Ok::<_, ProgramError>((job, tally))
     };
     // A demo begins anew each time.
@@ -114,5 +141,10 @@ fn transaction(t: generator::GeneratedTransaction) -> Transaction {
         amount: Decimal(t.amount_micros),
         fraud: Some(t.fraud),
         scenario: Some(t.scenario),
+        latitude: None,
+        longitude: None,
+        declined: None,
+        pending: None,
+        confirms: None,
     }
 }

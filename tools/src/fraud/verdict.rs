@@ -5,16 +5,24 @@
 //! `sqrt`, which IEEE 754 fixes.
 //!
 //! Invariants
-//! 1. A verdict depends on its `RuleInput` alone, so it is the same for every count of shards.
+//! 1. A verdict depends on its `RuleInput` and the rules alone, so it is the same for every count of
+//!    shards.
 //! 2. Rule `n` is bit `n` of the reasons; there are at most 32 (`rules.rs` checks it).
+//! 3. A decision's line ends with the version of the rules that made it, a hash of their text.
 
-use super::rules::{RULES_MAX, Thresholds};
+use std::fmt;
+
+use pelton::record::KeyHash;
+
+use super::alerts::AlertRules;
+use super::rules::{RULES_MAX, Thresholds, micros};
 use crate::digits::push_u64;
 
 /// The lengths of the windows, in days.
 pub const WINDOW_DAYS: [u32; 3] = [1, 7, 30];
 /// Millionths of an amount in a cent.
 const MICROS_A_CENT: i64 = 10_000;
+const MICROS_AN_HOUR: f64 = 3_600_000_000.0;
 
 /// A customer's transactions within one window, the present one included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,7 +44,17 @@ pub struct RiskCounts {
     pub frauds: u64,
 }
 
-/// What the rules see of a transaction: its amount, and the windows of 1, 7 and 30 days.
+/// From the place of the card's transaction before this one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Travel {
+    /// How far; 0 where one of the two has no place.
+    pub metres: u32,
+    /// In which time.
+    pub micros: u64,
+}
+
+/// What the rules see of a transaction: its amount, the windows of 1, 7 and 30 days, and where its
+/// card has just been.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RuleInput {
     /// The amount in millionths.
@@ -45,6 +63,10 @@ pub struct RuleInput {
     pub customer: [WindowSums; 3],
     /// The terminal's windows.
     pub terminal: [RiskCounts; 3],
+    /// The terminals that the card has paid at in an hour, this one included.
+    pub merchants_1h: u32,
+    /// From the place before.
+    pub travel: Travel,
 }
 
 /// What happens to a transaction.
@@ -73,23 +95,23 @@ pub struct Verdict {
     pub reasons: ReasonSet,
 }
 
+/// Which rules: a hash of their text, the same on every machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RulesVersion(pub u64);
+
 /// Rules that have been checked, in the order in which they give their reasons.
 #[derive(Debug, Clone)]
 pub struct CompiledRules {
+    version: RulesVersion,
     thresholds: Thresholds,
     scores: Vec<u32>,
-    /// The same by half, each with its index in `scores`: a half looks at no others.
-    halves: [Vec<(usize, Test)>; 2],
+    tests: Vec<Test>,
     names: Vec<String>,
-}
-
-/// Which half of the job a rule looks at: each half decides its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Half {
-    /// The transaction's amount and the customer's windows.
-    Customer,
-    /// The terminal's windows.
-    Terminal,
+    alerts: AlertRules,
+    /// How the line of nearly all decisions goes on behind the number.
+    approved: Vec<u8>,
+    /// How the line of any decision ends.
+    end: Vec<u8>,
 }
 
 /// When a rule holds.
@@ -99,6 +121,8 @@ pub(super) enum Test {
     CustomerSpend { deviations: f64, times: f64, count_min: u64 },
     TerminalRisk { window: usize, risk_min: f64, count_min: u64 },
     Velocity { count_min: u64, times: f64 },
+    Merchants { count_min: u32 },
+    ImpossibleTravel { kmh_over: f64, km_min: f64 },
 }
 
 /// The square of an amount in whole cents, for [`WindowSums::sum_squares`]; what a window adds
@@ -112,6 +136,12 @@ pub fn cents_squared(amount_micros: i64) -> i128 {
     match cents.checked_mul(cents) {
         Some(square) => square.into(),
         None => i128::from(cents) * i128::from(cents),
+    }
+}
+
+impl fmt::Display for RulesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -129,12 +159,7 @@ impl Decision {
 
 impl Test {
     pub(super) fn amount(over: f64) -> Self {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "thresholds are below 1e12, checked by rules.rs; a larger one saturates"
-        )]
-        let over_micros = (over * 1e6).round() as i64;
-        Self::Amount { over_micros }
+        Self::Amount { over_micros: micros(over) }
     }
 
     pub(super) fn customer_spend(deviations: f64, times: f64, count_min: u32) -> Self {
@@ -154,13 +179,12 @@ impl Test {
         Self::Velocity { count_min: count_min.into(), times }
     }
 
-    fn half(&self) -> Half {
-        match self {
-            Self::Amount { .. } | Self::CustomerSpend { .. } | Self::Velocity { .. } => {
-                Half::Customer
-            }
-            Self::TerminalRisk { .. } => Half::Terminal,
-        }
+    pub(super) fn merchants(count_min: u32) -> Self {
+        Self::Merchants { count_min }
+    }
+
+    pub(super) fn impossible_travel(kmh_over: f64, km_min: f64) -> Self {
+        Self::ImpossibleTravel { kmh_over, km_min }
     }
 
     #[inline]
@@ -184,6 +208,14 @@ impl Test {
                 let [day, _, month] = &input.customer;
                 day.count >= count_min
                     && float(day.count.into()) * 30.0 >= times * float(month.count.into())
+            }
+            Self::Merchants { count_min } => input.merchants_1h >= count_min,
+            Self::ImpossibleTravel { kmh_over, km_min } => {
+                let Travel { metres, micros } = input.travel;
+                // Two places at one moment are too far apart for any speed.
+                let hours = float(micros.into()) / MICROS_AN_HOUR;
+                let km = f64::from(metres) / 1_000.0;
+                metres > 0 && km >= km_min && km > kmh_over * hours
             }
         }
     }
@@ -222,15 +254,41 @@ fn float(value: i128) -> f64 {
 }
 
 impl CompiledRules {
-    pub(super) fn new(thresholds: Thresholds) -> Self {
-        Self { thresholds, scores: Vec::new(), halves: [Vec::new(), Vec::new()], names: Vec::new() }
+    pub(super) fn new(text: &str, thresholds: Thresholds, alerts: AlertRules) -> Self {
+        let KeyHash(hash) = KeyHash::of(text.as_bytes());
+        let version = RulesVersion(hash);
+        let end = format!("],\"rules\":\"{version}\"}}");
+        let approved = format!(",\"decision\":\"approve\",\"score\":0,\"reasons\":[{end}");
+        Self {
+            version,
+            thresholds,
+            scores: Vec::new(),
+            tests: Vec::new(),
+            names: Vec::new(),
+            alerts,
+            approved: approved.into_bytes(),
+            end: end.into_bytes(),
+        }
     }
 
     pub(super) fn add(&mut self, name: String, score: u32, test: Test) {
         assert!(self.scores.len() < RULES_MAX, "invariant 2");
-        self.halves[test.half() as usize].push((self.scores.len(), test));
+        self.tests.push(test);
         self.scores.push(score);
         self.names.push(name);
+    }
+
+    /// Which rules these are.
+    #[must_use]
+    pub fn version(&self) -> RulesVersion {
+        self.version
+    }
+
+    /// What is looked for beside the decisions.
+    #[inline]
+    #[must_use]
+    pub fn alerts(&self) -> &AlertRules {
+        &self.alerts
     }
 
     /// The names of the enabled rules: bit `n` of a [`ReasonSet`] is the `n`th.
@@ -238,12 +296,12 @@ impl CompiledRules {
         self.names.iter().map(String::as_str)
     }
 
-    /// The rules of one half that hold; the other half of `input` is not looked at.
+    /// The rules that hold.
     #[inline]
     #[must_use]
-    pub fn held(&self, input: &RuleInput, half: Half) -> ReasonSet {
+    pub fn held(&self, input: &RuleInput) -> ReasonSet {
         let mut reasons = 0_u32;
-        for (index, test) in &self.halves[half as usize] {
+        for (test, index) in self.tests.iter().zip(0..) {
             reasons |= u32::from(test.holds(input)) << index;
         }
         ReasonSet(reasons)
@@ -269,13 +327,11 @@ impl CompiledRules {
         Verdict { decision, score, reasons }
     }
 
-    /// The verdict on a transaction, from both halves at once.
+    /// The verdict on a transaction.
     #[inline]
     #[must_use]
     pub fn verdict(&self, input: &RuleInput) -> Verdict {
-        let customer = self.held(input, Half::Customer);
-        let terminal = self.held(input, Half::Terminal);
-        self.decide(ReasonSet(customer.0 | terminal.0))
+        self.decide(self.held(input))
     }
 
     /// The names of the rules that held, in the rules' order.
@@ -286,7 +342,7 @@ impl CompiledRules {
     }
 
     /// Appends the decision's JSON line:
-    /// `{"transaction_id":7,"decision":"review","score":60,"reasons":["customer_spend"]}`.
+    /// `{"transaction_id":7,"decision":"review","score":60,"reasons":["customer_spend"],"rules":".."}`.
     #[inline]
     pub fn push_line(&self, transaction_id: u64, verdict: &Verdict, out: &mut Vec<u8>) {
         self.push_decision(transaction_id, verdict, out);
@@ -301,7 +357,7 @@ impl CompiledRules {
         push_u64(out, transaction_id);
         if verdict.decision == Decision::Approve && verdict.score == 0 && verdict.reasons.0 == 0 {
             // Nearly all: one copy.
-            out.extend_from_slice(b",\"decision\":\"approve\",\"score\":0,\"reasons\":[]}");
+            out.extend_from_slice(&self.approved);
             return;
         }
         out.extend_from_slice(b",\"decision\":\"");
@@ -320,7 +376,7 @@ impl CompiledRules {
                 out.push(b',');
             }
         }
-        out.extend_from_slice(b"]}");
+        out.extend_from_slice(&self.end);
     }
 }
 
@@ -340,7 +396,7 @@ mod tests {
         RuleInput {
             amount_micros: cents * MICROS_A_CENT,
             customer: [month; 3],
-            terminal: [RiskCounts::default(); 3],
+            ..RuleInput::default()
         }
     }
 
@@ -353,10 +409,13 @@ mod tests {
 
     #[test]
     fn an_ordinary_transaction_is_approved_without_reasons() {
+        let version = Rules::load(None).unwrap().version();
+        let begin = "{\"transaction_id\":7,\"decision\":\"approve\",\"score\":0,\"reasons\":[]";
         assert_eq!(
             verdict_line(&paying(&[5_000; 3], 5_100)),
-            "{\"transaction_id\":7,\"decision\":\"approve\",\"score\":0,\"reasons\":[]}\n"
+            format!("{begin},\"rules\":\"{version}\"}}\n")
         );
+        assert_eq!(version.to_string().len(), 16);
     }
 
     #[test]
@@ -394,6 +453,34 @@ mod tests {
         assert!(verdict_line(&input).contains("[\"velocity\"]"));
         input.customer[2].count = 121;
         assert!(verdict_line(&input).contains("\"reasons\":[]"));
+    }
+
+    #[test]
+    fn many_terminals_in_an_hour_are_named() {
+        let mut input = paying(&[5_000; 3], 5_000);
+        input.merchants_1h = 4;
+        assert!(verdict_line(&input).contains("\"reasons\":[]"));
+        input.merchants_1h = 5;
+        assert!(verdict_line(&input).contains("[\"merchants\"]"));
+    }
+
+    #[test]
+    fn faster_than_an_aircraft_is_impossible_and_a_short_way_is_not() {
+        let mut input = paying(&[5_000; 3], 5_000);
+        let hour = 3_600_000_000;
+        for (metres, micros, impossible) in [
+            (900_000, hour, false),
+            (900_001, hour, true),
+            (99_999, 0, false),
+            (100_000, 0, true),
+            (0, 0, false),
+            (20_000_000, 24 * hour, false),
+            (u32::MAX, u64::MAX, false),
+        ] {
+            input.travel = Travel { metres, micros };
+            let line = verdict_line(&input);
+            assert_eq!(line.contains("[\"impossible_travel\"]"), impossible, "{metres} m, {line}");
+        }
     }
 
     #[test]

@@ -11,6 +11,11 @@ pub(super) const ROWS: u64 = 25_000;
 /// From one checkpoint to the next.
 pub(super) const INTERVAL_MS: u64 = 20;
 
+/// Rules by which a few hundred alerts are found.
+const RULES: &str = "[decision]\nreview = 50\ndecline = 100\n\
+    [[merchants]]\nname = \"merchants\"\nscore = 50\ncount_min = 2\n\
+    [small_then_large]\nsmall_to = 20\nlarge_over = 60\nwithin = \"24h\"\n";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
     Fraud,
@@ -42,6 +47,7 @@ pub(super) struct Case {
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) input: PathBuf,
+    pub(super) rules: PathBuf,
     pub(super) results: Vec<PathBuf>,
     pub(super) state: PathBuf,
     pub(super) log: PathBuf,
@@ -72,11 +78,14 @@ impl Case {
     pub(super) fn places(&self, ground: PathBuf) -> Places {
         let own = |name: &str| self.folder.path().join(name);
         let results = match self.job {
-            Job::Fraud => vec![ground.join("out.ndjson"), ground.join("features.csv")],
+            Job::Fraud => {
+                ["out.ndjson", "features.csv", "alerts.ndjson"].map(|name| ground.join(name)).into()
+            }
             Job::Clicks => vec![ground.join("counts.csv")],
         };
         Places {
             input: own("in.csv"),
+            rules: own("rules.toml"),
             results,
             state: ground.join("state"),
             log: own("checkpoints.log"),
@@ -89,6 +98,7 @@ impl Case {
     pub(super) fn begin(&self, places: &Places) {
         fs::create_dir_all(places.state.parent().unwrap()).unwrap();
         fs::write(&places.input, &self.input).unwrap();
+        fs::write(&places.rules, RULES).unwrap();
         let _ = fs::remove_file(&places.log);
     }
 

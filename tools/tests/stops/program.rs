@@ -90,6 +90,7 @@ fn run(case: &Case, places: &Places, shards: u64, driver: &str) -> Command {
     command.arg("--output").arg(&places.results[0]);
     if case.job == Job::Fraud {
         command.arg("--features").arg(&places.results[1]);
+        command.arg("--alerts").arg(&places.results[2]).arg("--rules").arg(&places.rules);
     }
     command.args(["--driver", driver, "--shards"]).arg(shards.to_string());
     command.arg("--report").arg(&places.report);

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use pelton::record::EventTime;
 
+use super::extra::{Confirmation, Extra, ExtraColumns, Extras};
 use super::{GeneratedTransaction, Transactions};
-use crate::digits::{push_two, push_u64};
+use crate::digits::{push_micros, push_two, push_u64};
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
 /// Rows gather up to here before they are written.
@@ -21,8 +22,17 @@ pub struct TransactionCsv {
 }
 
 impl TransactionCsv {
-    /// The first line.
+    /// The first line, where there are no more columns.
     pub const HEADER: &str = "transaction_id,time,customer_id,terminal_id,amount,fraud,scenario\n";
+
+    /// The first line with these columns more.
+    #[must_use]
+    pub fn header(columns: ExtraColumns) -> String {
+        let mut header = Self::HEADER.trim_end().to_owned();
+        header.push_str(if columns.places { ",latitude,longitude" } else { "" });
+        header.push_str(if columns.outcomes { ",declined,pending,confirms" } else { "" });
+        header + "\n"
+    }
 
     /// A writer of rows.
     #[must_use]
@@ -47,6 +57,36 @@ impl TransactionCsv {
         push_two(out, cents % 100);
         let fraud = b'0' + u8::from(transaction.fraud);
         out.extend_from_slice(&[b',', fraud, b',', b'0' + transaction.scenario, b'\n']);
+    }
+
+    /// Makes the row that was appended last have these columns more.
+    pub fn extend(extra: &Extra, columns: ExtraColumns, out: &mut Vec<u8>) {
+        out.pop();
+        if columns.places {
+            for degrees in [extra.place.0, extra.place.1] {
+                out.push(b',');
+                push_micros(out, degrees.into());
+            }
+        }
+        if columns.outcomes {
+            let bit = |is: bool| b'0' + u8::from(is);
+            out.extend_from_slice(&[b',', bit(extra.declined), b',', bit(extra.pending), b',']);
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends the row of a confirmation, in a file that has outcomes.
+    pub fn confirmation(&mut self, row: &Confirmation, columns: ExtraColumns, out: &mut Vec<u8>) {
+        push_u64(out, row.transaction_id);
+        out.push(b',');
+        self.time(row.time_micros, out);
+        out.push(b',');
+        push_u64(out, row.customer_id);
+        out.push(b',');
+        push_u64(out, row.terminal_id);
+        out.extend_from_slice(if columns.places { b",0.00,,,,,,," } else { b",0.00,,,,," });
+        push_u64(out, row.transaction_id);
+        out.push(b'\n');
     }
 
     #[inline]
@@ -75,15 +115,47 @@ impl TransactionCsv {
 /// # Errors
 /// Whatever `out` answers.
 pub fn write_csv(seed: u64, count: u64, out: &mut impl Write) -> io::Result<()> {
+    write_csv_with(seed, count, ExtraColumns::default(), out)
+}
+
+/// As [`write_csv`], with columns more. Where outcomes are among them, rows that confirm a transaction
+/// stand between the others, and are not counted.
+///
+/// # Errors
+/// Whatever `out` answers.
+pub fn write_csv_with(
+    seed: u64,
+    count: u64,
+    columns: ExtraColumns,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut csv = TransactionCsv::new();
+    let mut extras = Extras::new(seed);
     let mut buffer = Vec::with_capacity(BUFFER_BYTES + 256);
-    buffer.extend_from_slice(TransactionCsv::HEADER.as_bytes());
-    for transaction in Transactions::new(seed, count) {
-        csv.row(&transaction, &mut buffer);
+    buffer.extend_from_slice(TransactionCsv::header(columns).as_bytes());
+    let mut transactions = Transactions::new(seed, count);
+    while let Some(transaction) = transactions.next() {
+        if columns == ExtraColumns::default() {
+            csv.row(&transaction, &mut buffer);
+        } else {
+            while let Some(row) = extras.confirmation_before(transaction.time_micros)
+                && columns.outcomes
+            {
+                csv.confirmation(&row, columns, &mut buffer);
+            }
+            let extra = extras.of(transactions.population(), &transaction);
+            csv.row(&transaction, &mut buffer);
+            TransactionCsv::extend(&extra, columns, &mut buffer);
+        }
         if buffer.len() >= BUFFER_BYTES {
             out.write_all(&buffer)?;
             buffer.clear();
         }
+    }
+    while let Some(row) = extras.confirmation_before(i64::MAX)
+        && columns.outcomes
+    {
+        csv.confirmation(&row, columns, &mut buffer);
     }
     out.write_all(&buffer)?;
     out.flush()
@@ -107,5 +179,28 @@ mod tests {
         let mut out = Vec::new();
         TransactionCsv::new().row(&transaction, &mut out);
         assert_eq!(String::from_utf8_lossy(&out), "12,2018-04-01T00:00:31Z,596,3156,57.06,1,2\n");
+    }
+
+    #[test]
+    fn more_columns_leave_the_others_as_they_are_and_rows_in_order_of_time() {
+        let written = |columns| {
+            let mut bytes = Vec::new();
+            write_csv_with(7, 3_000, columns, &mut bytes).unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        let plain = written(ExtraColumns::default());
+        for (places, outcomes) in [(true, false), (false, true), (true, true)] {
+            let text = written(ExtraColumns { places, outcomes });
+            let width = 7 + 2 * usize::from(places) + 3 * usize::from(outcomes);
+            let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+            assert!(rows.iter().all(|row| row.len() == width), "{text}");
+            let is_confirmation = |row: &&Vec<&str>| outcomes && !row[width - 1].is_empty();
+            let transactions = rows.iter().skip(1).filter(|row| !is_confirmation(row));
+            let kept: Vec<String> = transactions.map(|row| row[..7].join(",")).collect();
+            assert!(kept.iter().map(String::as_str).eq(plain.lines().skip(1)));
+            assert!(rows.windows(2).skip(1).all(|pair| pair[0][1] <= pair[1][1]));
+            let confirmations = rows.iter().skip(1).filter(is_confirmation).count();
+            assert_eq!(confirmations > 80, outcomes, "{confirmations}");
+        }
     }
 }

@@ -22,10 +22,12 @@
 //! Each day draws from a stream of its own, seeded from seed and day.
 
 mod csv;
+mod extra;
 mod population;
 mod random;
 
-pub use csv::{TransactionCsv, write_csv};
+pub use csv::{TransactionCsv, write_csv, write_csv_with};
+pub use extra::{Confirmation, Extra, ExtraColumns};
 
 use population::Population;
 use random::Random;
@@ -114,6 +116,11 @@ impl Transactions {
             order: Vec::new(),
             at: 0,
         }
+    }
+
+    /// Who pays where.
+    fn population(&self) -> &Population {
+        &self.population
     }
 
     /// Draws a day: who is compromised from now on, then everyone's transactions, in order.

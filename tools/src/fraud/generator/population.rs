@@ -28,6 +28,8 @@ pub(crate) struct Customer {
 pub(crate) struct Population {
     pub(crate) customers: Vec<Customer>,
     pub(crate) terminal_count: u32,
+    /// Where the terminals stand.
+    terminals: Vec<(f64, f64)>,
     reach: Vec<u32>,
 }
 
@@ -60,7 +62,7 @@ impl Population {
                 }
             })
             .collect();
-        Self { customers, terminal_count, reach }
+        Self { customers, terminal_count, terminals, reach }
     }
 
     /// A terminal where `customer` pays this time.
@@ -68,6 +70,12 @@ impl Population {
     pub(crate) fn terminal(&self, customer: &Customer, random: &mut Random) -> u32 {
         let at = customer.reach_start + random.below(customer.reach_count);
         self.reach[at as usize]
+    }
+
+    /// Where a terminal stands, each from 0 to 100.
+    #[inline]
+    pub(crate) fn place(&self, terminal: u32) -> (f64, f64) {
+        self.terminals[terminal as usize]
     }
 }
 
