@@ -1,11 +1,12 @@
 //! The yardstick of the fraud job: a plain loop on one thread, written for this one job.
 //!
-//! Takes the same CSV; hands on the same `features.csv` and the same decisions as the engine's job.
+//! Takes the same CSV; hands on the same `features.csv`, and decisions by the same rules.
 //! It is meant to be good, as a slow yardstick flatters: rows are split by hand, customers and
 //! terminals are found by indexing with their ids (the engine hashes keys of any kind), windows
 //! are running sums over one log a key, and the rules and the printing of numbers are the job's
 //! own. What it leaves out is what makes an engine: shards, several splits, event time, rejects
-//! with their bytes, keys that are not small numbers, late rows, state that outlives the loop.
+//! with their bytes, keys that are not small numbers, late rows, state that outlives the loop; and of the
+//! job's features, terminals in an hour and travel.
 //!
 //! Three entries, from everything to the windows alone: [`run_reader`] (decompressing and
 //! parsing), the same from bytes in memory, and [`run_rows`] (rows already parsed, nothing

@@ -240,7 +240,7 @@ fn differential_in_arrival_order_cards_and_alerts_equal_the_oracle() {
         let alerts = check_alerts(&outcome, &rows, &run);
         found = [0, 1, 2].map(|kind| found[kind] + alerts[kind]);
     }
-    println!("{JOBS} random jobs: {with_reasons} decisions with reasons, alerts {found:?}");
+    eprintln!("{JOBS} random jobs: {with_reasons} decisions with reasons, alerts {found:?}");
     assert!(with_reasons > 500 && found.iter().all(|&count| count > 100), "the rows have some");
 }
 
@@ -271,7 +271,7 @@ fn differential_in_event_time_order_neither_split_nor_order_of_the_input_matters
         check_decisions(&outcome, &rows, &run);
         check_alerts(&outcome, &rows, &run);
     }
-    println!("{JOBS} random jobs");
+    eprintln!("{JOBS} random jobs");
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn differential_rows_out_of_order_see_what_has_arrived() {
         let outcome = outcome(&settings, std::slice::from_ref(&mixed), Order::Arrival);
         check_decisions(&outcome, &mixed, &format!("seed {seed}, {settings:?}"));
     }
-    println!("{JOBS} random jobs");
+    eprintln!("{JOBS} random jobs");
 }
 
 /// Rules by which every transaction has this reason, and amounts of `small` or less are small.

@@ -17,8 +17,8 @@
 //!   the two kinds between them, all in less than `within`.
 //! - `unconfirmed`: a pending transaction, and no row that confirms it in less than `within`. Found
 //!   when event time has come so far: with `--order event-time` by the watermark; in order of arrival,
-//!   where that stands still, by the card's next row, or at the end of the input, which is the
-//!   end of time.
+//!   where that stands still, by the card's next row that is pending or confirms, or at the end of the
+//!   input, which is the end of time.
 //!
 //! The rules are read at the source, and what they make of a transaction travels with it as marks: a
 //! pattern's own form is fixed when the job starts (it is in the state), while thresholds may change at
@@ -207,7 +207,7 @@ pub fn alerts(transactions: Stream<Transaction>, rules: RulesInUse, order: Order
     let unconfirmed = events
         .filter(|e| e.marks & (mark::PENDING | mark::CONFIRMATION) != 0)
         .key_by(|e| e.customer_id)
-        .in_time_order_if(waits, |e| rank(e))
+        .in_time_order_if(waits, rank)
         .detect(no_confirmation(within), |found, out| {
             alert(AlertKind::Unconfirmed, found, ["pending", "pending"], out);
         })

@@ -14,6 +14,7 @@ pub(super) const INTERVAL_MS: u64 = 20;
 /// Rules by which a few hundred alerts are found.
 const RULES: &str = "[decision]\nreview = 50\ndecline = 100\n\
     [[merchants]]\nname = \"merchants\"\nscore = 50\ncount_min = 2\n\
+    [[impossible_travel]]\nname = \"travel\"\nscore = 50\nkmh_over = 100\nkm_min = 1\n\
     [small_then_large]\nsmall_to = 20\nlarge_over = 60\nwithin = \"24h\"\n";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,7 +27,7 @@ fn pelton() -> Command {
 pub(super) fn generate(path: &Path, rows: u64, seed: u64) {
     let mut command = pelton();
     command.args(["generate", "transactions", "--count"]).arg(rows.to_string());
-    command.arg("--seed").arg(seed.to_string()).arg("--output").arg(path);
+    command.arg("--seed").arg(seed.to_string()).args(["--places", "--output"]).arg(path);
     assert!(command.status().unwrap().success(), "generates transactions");
 }
 
